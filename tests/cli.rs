@@ -194,10 +194,7 @@ fn a_batch_of_more_examples_than_there_are_removes_no_checkpoint() {
     let (file, runs_text) = (path.to_str().expect("UTF-8"), runs.to_str().expect("UTF-8"));
     assert!(dlc(&["train", file, "--folder", runs_text]).status.success());
     let said = complaint(&folder, &["train", file, "--folder", runs_text, "--batch", "4"]);
-    assert!(
-        said.contains("error[too-few-examples]: a batch has 4 examples, but the training set has 3"),
-        "{said}"
-    );
+    assert!(said.contains("error[too-few-examples]: a batch has 4 examples, but the training set has 3"), "{said}");
     assert!(runs.join("step-0000000002.safetensors").exists(), "what was trained before is still there");
 }
 

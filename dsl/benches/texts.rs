@@ -15,7 +15,7 @@ const BEND: f64 = 1.3;
 
 /// What is lowered, or else what is said of it.
 fn lower(text: &str) -> Result<dlc_dsl::Lowered, String> {
-    let program = Program::load("m.dl", text, &mut NoFiles).map_err(|faults| faults.to_string())?;
+    let program = Program::load("m.dl", text, &mut NoFiles).map_err(|errors| errors.to_string())?;
     for name in program.models() {
         program.chosen_model(Some(&name)).map_err(|d| render_all(&d, &program.sources, false))?;
     }

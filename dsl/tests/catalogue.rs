@@ -37,7 +37,7 @@ fn every_code_is_reported_somewhere() {
 fn every_reported_code_is_explained() {
     let text = sources();
     let mut count = 0;
-    for call in ["Diagnostic::error(", "Diagnostic::warning(", ".fault("] {
+    for call in ["Diagnostic::error(", "Diagnostic::warning(", ".error("] {
         for (at, _) in text.match_indices(call) {
             // A code that is not written there comes from a call that is.
             let argument = text[at + call.len()..].trim_start().strip_prefix('"');

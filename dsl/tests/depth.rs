@@ -1,4 +1,4 @@
-//! Texts of twenty thousand levels.
+//! Sources nested twenty thousand levels deep.
 
 #[test]
 fn depth_is_an_error_and_not_an_overflow() {
@@ -19,19 +19,19 @@ fn depth_is_an_error_and_not_an_overflow() {
         ("(x |> f) + (", ")"),
     ] {
         let text = deep(open, close);
-        let (_, faults) = dlc_dsl::parse(Default::default(), &text);
-        assert!(faults.iter().any(|fault| fault.code == "too-deep"), "{open} {close}: {faults:?}");
-        assert!(faults.len() < 4, "{open} {close}: {} faults", faults.len());
+        let (_, errors) = dlc_dsl::parse(Default::default(), &text);
+        assert!(errors.iter().any(|error| error.code == "too-deep"), "{open} {close}: {errors:?}");
+        assert!(errors.len() < 4, "{open} {close}: {} errors", errors.len());
     }
     let blocks = format!("fn f(x: [B]) {{\n{}{}\n}}\n", "repeat 2 {\n".repeat(20_000), "}\n".repeat(20_000));
     let types = format!("fn f(x: {}int{}) = x\n", "list(".repeat(20_000), ")".repeat(20_000));
     for text in [blocks, types] {
-        let (_, faults) = dlc_dsl::parse(Default::default(), &text);
-        assert!(faults.iter().any(|fault| fault.code == "too-deep"), "{faults:?}");
+        let (_, errors) = dlc_dsl::parse(Default::default(), &text);
+        assert!(errors.iter().any(|error| error.code == "too-deep"), "{errors:?}");
     }
     let ron = format!("(model: (name: \"m\", body: {}{}))", "[".repeat(20_000), "]".repeat(20_000));
-    let (_, faults) = dlc_dsl::parse_ron(Default::default(), &ron);
-    assert_eq!(faults[0].code, "too-deep");
+    let (_, errors) = dlc_dsl::parse_ron(Default::default(), &ron);
+    assert_eq!(errors[0].code, "too-deep");
 }
 
 /// Sums, pipes and lists of any length are flat: they are parsed, printed, converted and lowered.
@@ -50,13 +50,13 @@ fn a_flat_expression_of_any_length_is_not_deep() {
         format!("x * len([{}])", vec!["1"; TERMS].join(", ")),
     ] {
         let text = model(body);
-        let (file, faults) = parse(Default::default(), &text);
-        assert!(faults.is_empty(), "{faults:?}");
+        let (file, errors) = parse(Default::default(), &text);
+        assert!(errors.is_empty(), "{errors:?}");
         assert_eq!(to_dl(&file), text);
-        let (from_ron, faults) = parse_ron(Default::default(), &to_ron(&file));
-        assert!(faults.is_empty(), "{faults:?}");
+        let (from_ron, errors) = parse_ron(Default::default(), &to_ron(&file));
+        assert!(errors.is_empty(), "{errors:?}");
         assert_eq!(to_dl(&from_ron), text);
-        let program = Program::load("m.dl", &text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
+        let program = Program::load("m.dl", &text, &mut NoFiles).unwrap_or_else(|errors| panic!("{errors}"));
         let lowered = program.lower(&Request::new(Mode::Infer).dim("B", 2));
         assert!(lowered.is_ok(), "{:?}", lowered.err());
     }

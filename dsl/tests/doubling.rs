@@ -3,9 +3,9 @@
 use dlc_dsl::diagnostic::render_all;
 use dlc_dsl::{Mode, NoFiles, Program, Request};
 
-/// What is lowered, or else what is said of it.
+/// The lowered graph, or the rendered errors.
 fn lower(text: &str) -> Result<dlc_dsl::Lowered, String> {
-    let program = Program::load("m.dl", text, &mut NoFiles).map_err(|faults| faults.to_string())?;
+    let program = Program::load("m.dl", text, &mut NoFiles).map_err(|errors| errors.to_string())?;
     for name in program.models() {
         program.chosen_model(Some(&name)).map_err(|d| render_all(&d, &program.sources, false))?;
     }
@@ -26,9 +26,9 @@ fn values_that_double_are_refused_before_they_are_large() {
         ("  let s = (x, 1)\n  repeat 1000 { s = (s, 1) }\n", "too-deep"),
         ("  let s = \"ab\"\n  repeat 100 { s = \"{s}{s}\" }\n", "too-large"),
     ] {
-        let said = lower(&model(body)).expect_err("it is refused");
-        assert!(said.contains(&format!("error[{code}]")), "{body}: {said}");
+        let errors = lower(&model(body)).expect_err("it is refused");
+        assert!(errors.contains(&format!("error[{code}]")), "{body}: {errors}");
     }
-    // what is shared is one value, as often as it stands
+    // a shared value counts once, however often it is used
     lower(&model("  let s = (x, x)\n  repeat 12 { s = (s, s) }\n")).expect("it is right");
 }

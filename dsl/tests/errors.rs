@@ -1,17 +1,17 @@
-//! Mistakes and what is said about them.
+//! Sources with errors, and the diagnostics they produce.
 //!
-//! Each file under `errors/` holds mistakes. `// error: [code] "text"` at the end of a line says that a fault of this
-//! code lies on the line, with the text in its message or label; where the line cannot end with a comment,
-//! `// error above: …` (or `// warning above: …`) on a line of its own says it of the line before. Several faults of a line stand behind each
-//! other. Every fault must be announced, and the rendered messages are snapshots. Files under `errors/warnings/` are right, and
-//! announce warnings in the same way.
+//! Each file under `errors/` has errors. `// error: [code] "text"` at the end of a line says that an error of this
+//! code is on the line, with the text in its message or label; where the line cannot end with a comment,
+//! `// error above: …` (or `// warning above: …`) on a line of its own refers to the line before. Several errors of a line follow each
+//! other. Every error must be annotated, and the rendered messages are snapshots. Files under `errors/warnings/` compile, and
+//! their warnings are annotated in the same way.
 
 use std::path::{Path, PathBuf};
 
 use dlc_dsl::{Diagnostic, Loaded, Loader, Mode, Program, Request, Sources, check, diagnostic};
 use dlc_ir::{DType, Type};
 
-/// A mark in a file.
+/// The annotation of an expected diagnostic.
 #[derive(Debug)]
 struct Mark {
     line: usize,
@@ -39,11 +39,11 @@ fn marks(text: &str) -> Vec<Mark> {
     marks
 }
 
-fn fits(mark: &Mark, fault: &Diagnostic, sources: &Sources) -> bool {
-    let Some(span) = fault.span() else { return false };
+fn fits(mark: &Mark, error: &Diagnostic, sources: &Sources) -> bool {
+    let Some(span) = error.span() else { return false };
     let line = sources.get(span.source).expect("is known").position(span.start).0;
-    let label = fault.labels.iter().any(|label| label.text.contains(&mark.text));
-    line == mark.line && fault.code == mark.code && (label || fault.message.contains(&mark.text))
+    let label = error.labels.iter().any(|label| label.text.contains(&mark.text));
+    line == mark.line && error.code == mark.code && (label || error.message.contains(&mark.text))
 }
 
 struct Folder(PathBuf);
@@ -66,11 +66,11 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Fixes which, when made, leave no fewer faults than there were.
-fn unhelpful_fixes(name: &str, text: &str, faults: &[Diagnostic]) -> String {
+/// Fixes that, when applied, do not reduce the number of errors.
+fn unhelpful_fixes(name: &str, text: &str, errors: &[Diagnostic]) -> String {
     let mut wrong = String::new();
-    for fault in faults {
-        for fix in &fault.fixes {
+    for error in errors {
+        for fix in &error.fixes {
             let mut fixed = text.to_owned();
             fixed.replace_range(fix.span.range(), &fix.text);
             let mut sources = Sources::new();
@@ -78,7 +78,7 @@ fn unhelpful_fixes(name: &str, text: &str, faults: &[Diagnostic]) -> String {
             let (_, left) = dlc_dsl::parse_named(source, name, &fixed);
             let (_, before) = dlc_dsl::parse_named(source, name, text);
             if left.len() >= before.len() && !before.is_empty() {
-                wrong += &format!("{name}: the fix `{}` does not help: {fault}\n", fix.text);
+                wrong += &format!("{name}: the fix `{}` does not help: {error}\n", fix.text);
             }
         }
     }
@@ -92,16 +92,16 @@ fn data_type(text: &str) -> Type {
     Type::new(dtype.parse().expect("a dtype"), shape)
 }
 
-/// What lowering says of every model and dataset of a file. A line `// sizes: B=4 T=3` gives dimensions, `// assumed: B=4` assumes them,
+/// The diagnostics of lowering every model and dataset of a file. A line `// sizes: B=4 T=3` gives dimensions, `// assumed: B=4` assumes them,
 /// `// fields: label=u8[4]` gives the types of data, and `// reads: 1=u8[4]` those of what a dataset reads, in order; `// lower: infer`
-/// leaves first values out.
+/// leaves initial values out.
 fn lowered(name: &str, text: &str, folder: &mut Folder) -> Vec<Diagnostic> {
     let words = |start: &str| {
         let line = text.lines().find_map(|line| line.split_once(start)).map_or("", |(_, rest)| rest);
         line.split_whitespace().filter_map(|word| word.split_once('=')).collect::<Vec<_>>()
     };
     let program = Program::load(name, text, folder).expect("was fine just now");
-    let mut faults = vec![];
+    let mut errors = vec![];
     let file = program.main();
     let first = if text.contains("// lower: infer") { Mode::Infer } else { Mode::Init };
     let trained: Vec<&str> = file.trains().map(|t| t.model.name.as_str()).collect();
@@ -119,13 +119,13 @@ fn lowered(name: &str, text: &str, folder: &mut Folder) -> Vec<Diagnostic> {
         for (field, ty) in words("// fields: ") {
             request = request.field(field, data_type(ty));
         }
-        faults.extend(program.lower(&request).err().unwrap_or_default());
+        errors.extend(program.lower(&request).err().unwrap_or_default());
         if what != Mode::Train {
             continue;
         }
-        if faults.is_empty() {
+        if errors.is_empty() {
             request.mode = Mode::Init;
-            faults.extend(program.lower(&request).err().unwrap_or_default());
+            errors.extend(program.lower(&request).err().unwrap_or_default());
         }
         let settings = program.train_settings(&Request {
             model: Some(model.to_owned()),
@@ -133,18 +133,18 @@ fn lowered(name: &str, text: &str, folder: &mut Folder) -> Vec<Diagnostic> {
             ..Request::new(Mode::Train)
         });
         if let Ok(Some(settings)) = settings {
-            faults.extend(settings.check_length().err().unwrap_or_default());
+            errors.extend(settings.check_length().err().unwrap_or_default());
             let read: Vec<Type> = words("// reads: ").into_iter().map(|(_, ty)| data_type(ty)).collect();
             match program.dataset(&settings.data) {
                 Ok(dataset) if !read.is_empty() => {
-                    faults.extend(program.survey(&dataset, &read, DType::F32).err().unwrap_or_default());
+                    errors.extend(program.survey(&dataset, &read, DType::F32).err().unwrap_or_default());
                 }
-                looked => faults.extend(looked.err().unwrap_or_default()),
+                looked => errors.extend(looked.err().unwrap_or_default()),
             }
         }
     }
-    diagnostic::tidy(&mut faults);
-    faults
+    diagnostic::tidy(&mut errors);
+    errors
 }
 
 #[test]
@@ -157,33 +157,33 @@ fn mistakes_are_explained() {
     let mut count = 0;
     for path in paths {
         let text = std::fs::read_to_string(&path).expect("readable");
-        let name = path.strip_prefix(&root).expect("lies within").to_string_lossy().replace('\\', "/");
+        let name = path.strip_prefix(&root).expect("is within").to_string_lossy().replace('\\', "/");
         let marks = marks(&text);
         if marks.is_empty() {
             continue; // imported by another
         }
         let mut sources = Sources::new();
         let mut folder = Folder(path.parent().expect("has one").to_owned());
-        let mut faults = check(&mut sources, &name, &text, &mut folder);
-        if faults.is_empty() {
-            faults = match name.starts_with("warnings/") {
+        let mut errors = check(&mut sources, &name, &text, &mut folder);
+        if errors.is_empty() {
+            errors = match name.starts_with("warnings/") {
                 true => Program::load(&name, &text, &mut folder).expect("was fine just now").warnings,
                 false => lowered(&name, &text, &mut folder),
             };
         }
-        let mut open: Vec<&Diagnostic> = faults.iter().collect();
+        let mut open: Vec<&Diagnostic> = errors.iter().collect();
         for mark in &marks {
-            match open.iter().position(|fault| fits(mark, fault, &sources)) {
+            match open.iter().position(|error| fits(mark, error, &sources)) {
                 Some(at) => drop(open.remove(at)),
-                None => wrong += &format!("{name}: nothing says what {mark:?} announces\n"),
+                None => wrong += &format!("{name}: no diagnostic matches {mark:?}\n"),
             }
         }
-        for fault in open {
-            wrong += &format!("{name}: not announced:\n{}", fault.render(&sources, false));
+        for error in open {
+            wrong += &format!("{name}: not annotated:\n{}", error.render(&sources, false));
         }
-        count += faults.len();
-        wrong += &unhelpful_fixes(&name, &text, &faults);
-        let rendered = diagnostic::render_all(&faults, &sources, false);
+        count += errors.len();
+        wrong += &unhelpful_fixes(&name, &text, &errors);
+        let rendered = diagnostic::render_all(&errors, &sources, false);
         let settings = || {
             let mut settings = insta::Settings::clone_current();
             settings.set_snapshot_path(root.join("snapshots"));

@@ -1,4 +1,4 @@
-//! The models under `examples/`: both forms are read without a fault, and formatted.
+//! The models under `examples/`: both forms parse without errors and are formatted.
 
 use dlc_dsl::{Sources, diagnostic, format, format_ron, parse, parse_ron};
 
@@ -18,10 +18,10 @@ fn examples_are_read_and_formatted() {
         let name = path.file_name().expect("has a name").to_string_lossy();
         let mut sources = Sources::new();
         let source = sources.add(name.clone(), text.clone());
-        let (_, faults) = if ron { parse_ron(source, &text) } else { parse(source, &text) };
-        assert!(faults.is_empty(), "{}", diagnostic::render_all(&faults, &sources, false));
+        let (_, errors) = if ron { parse_ron(source, &text) } else { parse(source, &text) };
+        assert!(errors.is_empty(), "{}", diagnostic::render_all(&errors, &sources, false));
         let formatted = if ron { format_ron(source, &text) } else { format(source, &text) };
-        assert_eq!(formatted.expect("has no faults"), text, "{name}");
+        assert_eq!(formatted.expect("has no errors"), text, "{name}");
     }
     assert!(count >= 7);
 }

@@ -3,7 +3,7 @@
 use dlc_dsl::{format, format_ron};
 
 fn formatted(text: &str) -> String {
-    let once = format(Default::default(), text).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let once = format(Default::default(), text).unwrap_or_else(|errors| panic!("{errors:?}"));
     assert_eq!(format(Default::default(), &once).expect("was formatted"), once, "formatting is settled");
     once
 }
@@ -21,7 +21,7 @@ fn ron_keeps_its_comments_and_line_breaks() {
 }
 
 #[test]
-fn leaves_faulty_texts_alone() {
+fn rejects_sources_with_errors() {
     assert!(format(Default::default(), "fn f(x: [B]) = (").is_err());
     assert!(format_ron(Default::default(), "(model: (name: \"m\", body: [)").is_err());
 }
@@ -44,7 +44,7 @@ fn line_ends_of_other_systems_become_plain() {
 /// The text means the same with and without them.
 #[test]
 fn brackets_around_named_calls_go() {
-    for (text, wanted) in [
+    for (text, expected) in [
         ("x + (linear(h, D) as o)", "x + linear(h, D) as o"),
         ("((f(x) as a)) + (g(x, (1 + 2)) as \"b.c\") ** 2", "f(x) as a + g(x, (1 + 2)) as \"b.c\" ** 2"),
         ("-(f(x) as _)", "-f(x) as _"),
@@ -61,10 +61,10 @@ fn brackets_around_named_calls_go() {
     ] {
         let body = |expr: &str| format!("fn m(x: [B]) {{\n  return {expr}\n}}\n");
         let tree = |text: &str| dlc_dsl::to_ron(&dlc_dsl::parse(Default::default(), text).0);
-        assert_eq!(formatted(&body(text)), body(wanted));
-        assert_eq!(tree(&body(text)), tree(&body(wanted)), "{text}");
+        assert_eq!(formatted(&body(text)), body(expected));
+        assert_eq!(tree(&body(text)), tree(&body(expected)), "{text}");
         let printed = dlc_dsl::to_dl(&dlc_dsl::parse(Default::default(), &body(text)).0);
-        assert_eq!(tree(&printed), tree(&body(wanted)), "{printed}");
+        assert_eq!(tree(&printed), tree(&body(expected)), "{printed}");
     }
 }
 

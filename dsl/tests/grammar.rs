@@ -1,4 +1,4 @@
-//! GRAMMAR.md tells the truth: its words are the lexer's, its texts are read, its pairs say the same.
+//! GRAMMAR.md is true: its reserved words are the lexer's, its examples parse, its pairs parse to the same tree.
 
 use dlc_dsl::lexer::Word;
 use dlc_dsl::{Sources, diagnostic, format, parse, parse_ron, to_ron};
@@ -30,14 +30,14 @@ fn texts_are_read_and_formatted() {
     for text in texts {
         let mut sources = Sources::new();
         let source = sources.add("GRAMMAR.md", text);
-        let (file, faults) = parse(source, text);
-        assert!(faults.is_empty(), "{}", diagnostic::render_all(&faults, &sources, false));
-        let formatted = format(source, text).expect("has no faults");
+        let (file, errors) = parse(source, text);
+        assert!(errors.is_empty(), "{}", diagnostic::render_all(&errors, &sources, false));
+        let formatted = format(source, text).expect("has no errors");
         assert_eq!(formatted, text);
         let ron = to_ron(&file);
         let source = sources.add("printed.ron", ron.clone());
-        let (again, faults) = parse_ron(source, &ron);
-        assert!(faults.is_empty(), "{}", diagnostic::render_all(&faults, &sources, false));
+        let (again, errors) = parse_ron(source, &ron);
+        assert!(errors.is_empty(), "{}", diagnostic::render_all(&errors, &sources, false));
         assert!(again.same(&file), "{ron}");
     }
 }
@@ -48,10 +48,10 @@ fn the_ron_text_says_the_same_as_its_neighbour() {
     let dl = *fenced("dl").last().expect("there is one");
     let mut sources = Sources::new();
     let source = sources.add("GRAMMAR.ron", ron);
-    let (from_ron, faults) = parse_ron(source, ron);
-    assert!(faults.is_empty(), "{}", diagnostic::render_all(&faults, &sources, false));
+    let (from_ron, errors) = parse_ron(source, ron);
+    assert!(errors.is_empty(), "{}", diagnostic::render_all(&errors, &sources, false));
     let source = sources.add("GRAMMAR.dl", dl);
-    let (from_dl, faults) = parse(source, dl);
-    assert!(faults.is_empty(), "{}", diagnostic::render_all(&faults, &sources, false));
+    let (from_dl, errors) = parse(source, dl);
+    assert!(errors.is_empty(), "{}", diagnostic::render_all(&errors, &sources, false));
     assert!(from_ron.same(&from_dl), "{}", dlc_dsl::to_dl(&from_ron));
 }

@@ -1,4 +1,4 @@
-//! Names that people bring from other libraries lead to ours.
+//! Names of other libraries lead to suggestions.
 
 use dlc_dsl::diagnostic::{did_you_mean, names_elsewhere};
 use dlc_dsl::library;

@@ -1,4 +1,4 @@
-//! LIBRARY.md is what the library's texts and the tables of builtins say.
+//! LIBRARY.md is generated from the library.
 
 use std::path::Path;
 

@@ -6,13 +6,13 @@ use dlc_ir::{DType, Type};
 fn open(name: &str) -> Program {
     let path = format!("{}/../examples/{name}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).expect("the example is there");
-    Program::load(name, &text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"))
+    Program::load(name, &text, &mut NoFiles).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 fn lower(program: &Program, request: &Request) -> String {
     match program.lower(request) {
         Ok(lowered) => lowered.graph.to_string(),
-        Err(faults) => panic!("{}", dlc_dsl::diagnostic::render_all(&faults, &program.sources, false)),
+        Err(errors) => panic!("{}", dlc_dsl::diagnostic::render_all(&errors, &program.sources, false)),
     }
 }
 
@@ -64,9 +64,9 @@ fn resnet18() {
     insta::assert_snapshot!(lowered.graph.to_string());
 }
 
-/// Batch norm refuses to train on one value for each channel; weights have first values nevertheless.
+/// Batch norm refuses to train on one value for each channel; initial values need no batch.
 #[test]
-fn first_values_need_no_sizes_that_can_be_trained() {
+fn initial_values_need_no_sizes_that_can_be_trained() {
     lower(&open("resnet18.dl"), &Request::new(Mode::Init).dim("B", 1).dim("H", 1).dim("W", 1));
 }
 
@@ -109,11 +109,11 @@ fn datasets() {
 #[test]
 fn lowering_takes_milliseconds() {
     let program = open("lenet.dl");
-    let begin = std::time::Instant::now();
+    let start = std::time::Instant::now();
     for _ in 0..20 {
         lower(&program, &digits(Mode::Train));
     }
-    let each = begin.elapsed() / 20;
+    let each = start.elapsed() / 20;
     println!("lenet, train: {each:?}");
     assert!(each < std::time::Duration::from_millis(100), "{each:?}");
 }

@@ -1,17 +1,17 @@
-//! What graphs compute, by the interpreter.
+//! Results of lowered graphs in the interpreter.
 
 use dlc_dsl::{Loaded, Loader, Lowered, Mode, NoFiles, Program, Request};
 use dlc_ir::{DType, Graph, Role, Tensor, Type};
 
 fn lower(text: &str, request: Request) -> Lowered {
-    let program = Program::load("test.dl", text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
+    let program = Program::load("test.dl", text, &mut NoFiles).unwrap_or_else(|errors| panic!("{errors}"));
     program
         .lower(&Request { float: DType::F64, ..request })
-        .unwrap_or_else(|faults| panic!("{}", dlc_dsl::diagnostic::render_all(&faults, &program.sources, false)))
+        .unwrap_or_else(|errors| panic!("{}", dlc_dsl::diagnostic::render_all(&errors, &program.sources, false)))
 }
 
 fn tensor(shape: &[usize], elements: &[f64]) -> Tensor {
-    Tensor::new(shape, elements.to_vec()).expect("as many elements as the shape says")
+    Tensor::new(shape, elements.to_vec()).expect("as many elements as the shape has")
 }
 
 fn elements(tensor: &Tensor) -> Vec<f64> {
@@ -30,10 +30,10 @@ fn run(graph: &Graph, inputs: &[Tensor], fill: impl Fn(usize) -> f64) -> Vec<Vec
     graph.interpret(&args).expect("runs").iter().map(elements).collect()
 }
 
-fn close(found: &[f64], wanted: &[f64]) {
-    assert_eq!(found.len(), wanted.len());
-    for (f, w) in found.iter().zip(wanted) {
-        assert!((f - w).abs() <= 1e-12 * w.abs().max(1.0), "{found:?} is not {wanted:?}");
+fn close(found: &[f64], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len());
+    for (f, w) in found.iter().zip(expected) {
+        assert!((f - w).abs() <= 1e-12 * w.abs().max(1.0), "{found:?} is not {expected:?}");
     }
 }
 
@@ -48,7 +48,7 @@ fn evaluate(result: &str, expression: &str) -> Vec<f64> {
 
 #[test]
 fn expressions() {
-    for (result, expression, wanted) in [
+    for (result, expression, expected) in [
         ("[2, 3]", "x + y", &[11.0, 22.0, 33.0, 14.0, 25.0, 36.0][..]),
         ("[2, 3]", "2 * x - 1", &[1.0, 3.0, 5.0, 7.0, 9.0, 11.0]),
         ("[2, 3]", "x * mean(x, axis: 1, keep: true)", &[2.0, 4.0, 6.0, 20.0, 25.0, 30.0]),
@@ -83,7 +83,7 @@ fn expressions() {
         ("[3]", "y * sum([1, 2, 3]) / len(range(1, 4))", &[20.0, 40.0, 60.0]),
         ("[3]", "zeros([3]) + full(2, [3]) * ones([3])", &[2.0, 2.0, 2.0]),
     ] {
-        close(&evaluate(result, expression), wanted);
+        close(&evaluate(result, expression), expected);
     }
 }
 
@@ -92,7 +92,7 @@ fn expressions() {
 fn remainders_have_the_sign_of_the_divisor() {
     let pairs = [(7, 3), (-7, 3), (7, -3), (-7, -3), (6, 3), (-6, 3), (6, -3), (0, -3)];
     for (a, b) in pairs {
-        let wanted = f64::from(a) - f64::from(b) * (f64::from(a) / f64::from(b)).floor();
+        let expected = f64::from(a) - f64::from(b) * (f64::from(a) / f64::from(b)).floor();
         let text = format!(
             "model m(x: i32[2], y: [2]) -> (i: i32[2], known: i32[2], f: [2], j: i64[2]) {{
   return ((x + {a}) % {b}, x + {a} % {b}, (y + {a}) % {b}.0 + {a}.0 % {b}.0, {a} % (i64(x) + {b}))
@@ -103,7 +103,7 @@ fn remainders_have_the_sign_of_the_divisor() {
         let found = run(&graph, &[zeros, tensor(&[2], &[0.0, 0.0])], |_| 0.0);
         for (i, results) in found.into_iter().enumerate() {
             let times = if i == 2 { 2.0 } else { 1.0 };
-            close(&results, &[wanted * times; 2]);
+            close(&results, &[expected * times; 2]);
         }
     }
 }
@@ -116,7 +116,7 @@ fn sizes_may_follow_from_those_of_other_inputs() {
     close(&found[0], &[11.0, 22.0]);
 }
 
-/// Names of axes tell them apart, but two names of a block may stand for one, and a computed size for any.
+/// Axes of different names have different sizes, but two names of a block may denote one size, and a computed size any.
 #[test]
 fn axes_of_one_size_meet() {
     let text = "
@@ -268,11 +268,11 @@ fn depth_is_bounded_by_an_error() {
             &format!("block b{i}(x: [B, 3]) {{ if true {{ return (b{}(relu(x + (x + (x + x)))) as n) }} }}\n", i - 1);
     }
     text += "model shallow(x: [B, 3]) -> y: [B, 3] = b30(x)\nmodel deep(x: [B, 3]) -> y: [B, 3] = b999(x)\n";
-    let program = Program::load("deep.dl", &text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
+    let program = Program::load("deep.dl", &text, &mut NoFiles).unwrap_or_else(|errors| panic!("{errors}"));
     let request = |model: &str| Request { model: Some(model.to_owned()), ..Request::new(Mode::Infer).dim("B", 2) };
     program.lower(&request("shallow")).expect("is not deep");
-    let faults = program.lower(&request("deep")).expect_err("is deep");
-    assert_eq!(faults[0].code, "too-deep");
+    let errors = program.lower(&request("deep")).expect_err("is deep");
+    assert_eq!(errors[0].code, "too-deep");
     let text = format!("model m(x: [B, 3]) -> y: [B, 3] = {}x{}", "relu(".repeat(60), ")".repeat(60));
     lower(&text, Request::new(Mode::Infer).dim("B", 2));
 }
@@ -369,7 +369,7 @@ train m {
   loss      = mean(activated(p) + activated(-p))
   optimizer = sgd(lr: 0.1)
 }";
-    let program = Program::load("m.dl", text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
+    let program = Program::load("m.dl", text, &mut NoFiles).unwrap_or_else(|errors| panic!("{errors}"));
     let request = Request::new(Mode::Train).dim("B", 4);
     assert!(program.lower(&request).is_ok(), "{:?}", program.lower(&request).err());
 }

@@ -5,8 +5,8 @@ use dlc_dsl::{parse, to_tree};
 /// The tree of an expression.
 fn tree(expr: &str) -> String {
     let text = format!("fn f() = {expr}\n");
-    let (file, faults) = parse(Default::default(), &text);
-    assert!(faults.is_empty(), "{expr}: {faults:?}");
+    let (file, errors) = parse(Default::default(), &text);
+    assert!(errors.is_empty(), "{expr}: {errors:?}");
     let tree = to_tree(&file);
     let body = tree.trim().strip_prefix("(fn f\n  (is ").and_then(|rest| rest.strip_suffix("))"));
     body.expect("is a function's body").to_owned()
@@ -91,9 +91,9 @@ fn f(x: [B]) {
   return a
 }
 ";
-    // `x + 1 |> g` wants brackets, whatever the lines.
-    let (file, faults) = parse(Default::default(), text);
-    assert_eq!(faults.iter().map(|fault| fault.code).collect::<Vec<_>>(), ["needs-parentheses"]);
+    // `x + 1 |> g` needs parentheses, whatever the line breaks.
+    let (file, errors) = parse(Default::default(), text);
+    assert_eq!(errors.iter().map(|error| error.code).collect::<Vec<_>>(), ["needs-parentheses"]);
     insta::assert_snapshot!(to_tree(&file));
 }
 
@@ -112,7 +112,7 @@ fn spans_cover_what_they_name() {
 
 #[test]
 fn the_tree_of_the_first_file_of_the_tour() {
-    let (file, faults) = parse(Default::default(), include_str!("tour/mnist.dl"));
-    assert!(faults.is_empty());
+    let (file, errors) = parse(Default::default(), include_str!("tour/mnist.dl"));
+    assert!(errors.is_empty());
     insta::assert_snapshot!(to_tree(&file));
 }

@@ -25,7 +25,7 @@ impl Loader for Files {
 }
 
 fn read(name: &str, text: &str) -> File {
-    read_file(name, text, &mut Files).unwrap_or_else(|faults| panic!("{faults}\n{text}"))
+    read_file(name, text, &mut Files).unwrap_or_else(|errors| panic!("{errors}\n{text}"))
 }
 
 /// Both texts are one program, and it is written as RON that is read as the same again.
@@ -122,15 +122,15 @@ fn texts_for_datasets_and_readers() {
 #[test]
 fn files_are_formatted_without_what_they_import() {
     let text = model(r#"imports: { "missing.dl": ["act"] },"#, r#"[act(kind: "not an expression")]"#);
-    let formatted = dlc_dsl::format_ron(Default::default(), &text).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let formatted = dlc_dsl::format_ron(Default::default(), &text).unwrap_or_else(|errors| panic!("{errors:?}"));
     assert!(formatted.contains("\"not an expression\""), "{formatted}");
 }
 
 #[test]
 fn what_cannot_be_imported_is_an_error() {
     let text = model(r#"imports: { "missing.dl": ["act"] },"#, r#"[act("relu")]"#);
-    let faults = read_file("m.ron", &text, &mut Files).expect_err("there is no such file");
-    assert!(faults.to_string().contains("missing.dl"), "{faults}");
+    let errors = read_file("m.ron", &text, &mut Files).expect_err("there is no such file");
+    assert!(errors.to_string().contains("missing.dl"), "{errors}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What schedules, losses and metrics know of the training around them.
+//! Names of the training in schedules, losses and metrics.
 
 use dlc_dsl::{Diagnostic, Mode, NoFiles, Program, Request};
 use dlc_ir::{DType, Type};
@@ -13,7 +13,7 @@ train m {{
 {settings}
 }}"
     );
-    Program::load("test.dl", &text, &mut NoFiles).map_err(|faults| faults.diagnostics)
+    Program::load("test.dl", &text, &mut NoFiles).map_err(|errors| errors.diagnostics)
 }
 
 fn request(what: Mode) -> Request {
@@ -46,7 +46,7 @@ fn the_length_of_a_training_that_is_given_from_outside_reaches_its_schedule() {
     }
 }
 
-/// What a schedule knows of the length hangs together, however that is said and whatever an epoch has.
+/// `steps` and `epochs` are consistent in a schedule, whichever of them is set.
 #[test]
 fn epochs_and_steps_agree() {
     let optimizer = |rate: &str| format!("{LOSS}  LENGTH\n  optimizer = sgd(lr: {rate})");
@@ -63,8 +63,8 @@ fn epochs_and_steps_agree() {
         ("steps = 1", 1000, 1, 1),
     ] {
         for (name, number) in [("epochs", epochs), ("steps", steps)] {
-            let wanted = made(&format!("1 / float({number})"), length, per_epoch);
-            assert_eq!(made(&format!("1 / float({name})"), length, per_epoch), wanted, "{name} of {length}");
+            let expected = made(&format!("1 / float({number})"), length, per_epoch);
+            assert_eq!(made(&format!("1 / float({name})"), length, per_epoch), expected, "{name} of {length}");
         }
         // the epoch under way is always below their number
         let text = made("1 - epoch / epochs", length, per_epoch);
@@ -97,7 +97,7 @@ fn the_weights_to_keep_are_the_last_or_the_best_by_a_score() {
         ("  keep = best(\"mean\", better: \"higher\")", best(None, "mean", false)),
         ("  keep = best(\"loss\", better: \"higher\")", best(None, "loss", false)),
     ] {
-        let found = settings(&section(keep)).unwrap_or_else(|faults| panic!("{keep}: {faults:?}"));
+        let found = settings(&section(keep)).unwrap_or_else(|errors| panic!("{keep}: {errors:?}"));
         assert_eq!(found.keep, expected, "{keep}");
     }
     for (keep, expected) in [
@@ -105,17 +105,17 @@ fn the_weights_to_keep_are_the_last_or_the_best_by_a_score() {
         ("best(\"acuracy\")", "this training has no score `acuracy`"),
         ("best(\"acuracy\", better: \"lower\")", "this training has no score `acuracy`"),
         ("best(\"mean\", better: \"more\")", "expected \"lower\" or \"higher\" for `better`, found \"more\""),
-        ("best(\"loss\", \"lower\")", "`best` takes 1 argument by place"),
+        ("best(\"loss\", \"lower\")", "`best` takes 1 positional argument"),
         ("best(loss)", ""),
         ("best()", ""),
-        ("first", "`keep` is `last`, or `best(…)`"),
-        ("7", "`keep` is `last`, or `best(…)`"),
+        ("first", "`keep` expects `last`, or `best(…)`"),
+        ("7", "`keep` expects `last`, or `best(…)`"),
     ] {
-        let faults = settings(&section(&format!("  keep = {keep}"))).expect_err(keep);
-        assert!(faults.iter().any(|f| f.message.contains(expected)), "{keep}: {faults:?}");
+        let errors = settings(&section(&format!("  keep = {keep}"))).expect_err(keep);
+        assert!(errors.iter().any(|f| f.message.contains(expected)), "{keep}: {errors:?}");
     }
-    let faults = settings(&section("  keep = best(\"validation.loss\")").replace("  validation = last(0.5)\n", ""));
-    assert!(faults.expect_err("there is none")[0].message.contains("there is no validation"));
+    let errors = settings(&section("  keep = best(\"validation.loss\")").replace("  validation = last(0.5)\n", ""));
+    assert!(errors.expect_err("there is none")[0].message.contains("there is no validation"));
 }
 
 /// What `dlc explain` shows can be copied.
@@ -145,7 +145,7 @@ fn the_example_of_each_setting_is_right() {
   x = npy(\"{{split}}.npy\")\n  label = npy(\"labels.npy\")\n}}\ntrain m {{\n  {}\n}}\n",
             lines.join("\n  ")
         );
-        let program = Program::load("m.dl", &text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
+        let program = Program::load("m.dl", &text, &mut NoFiles).unwrap_or_else(|errors| panic!("{errors}"));
         let found = program.train_settings(&Request::new(Mode::Train));
         assert!(found.is_ok_and(|settings| settings.is_some()), "{}", setting.name);
     }
@@ -169,7 +169,7 @@ train m(rate: 0.5) {
   loss       = mean(y ** 2)
   optimizer  = sgd(lr: rate)
 }";
-    let program = Program::load("m.dl", text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
+    let program = Program::load("m.dl", text, &mut NoFiles).unwrap_or_else(|errors| panic!("{errors}"));
     let request = Request::new(Mode::Train);
     let settings = |request: &Request| program.train_settings(request).expect("is right").expect("is there");
     let of = |s: &dlc_dsl::lower::settings::TrainSettings| (s.epochs, s.batch, s.seed, s.patience, s.data.args.clone());
@@ -184,7 +184,7 @@ train m(rate: 0.5) {
 }
 
 #[test]
-fn first_values_are_made_by_the_numbers_of_the_training() {
+fn initial_values_know_the_length_of_the_training() {
     let settings =
         format!("{LOSS}  steps = 10\n  optimizer = sgd(lr: where(step < steps / 2, 0.1, 0.01), momentum: 0.9)");
     for what in [Mode::Train, Mode::Init] {
@@ -200,9 +200,9 @@ fn losses_and_metrics_know_the_step_in_training_only() {
         let settings = settings(&format!("mean(y ** 2) * {name}"));
         let train = program(&settings).expect("is right").lower(&request(Mode::Train)).expect("is right").graph;
         train.verify().expect("is good");
-        let faults = graph(&settings, &request(Mode::Eval)).expect_err("an evaluation has no steps");
+        let errors = graph(&settings, &request(Mode::Eval)).expect_err("an evaluation has no steps");
         let found: Vec<(&str, bool)> =
-            faults.iter().map(|f| (f.code, f.message.contains("not available in an evaluation"))).collect();
+            errors.iter().map(|f| (f.code, f.message.contains("not available in an evaluation"))).collect();
         assert_eq!(found, [("unknown-name", true)], "{name}");
     }
     let settings = settings("if training { mean(y ** 2) * step } else { mean(y ** 2) }");
@@ -222,7 +222,7 @@ train m {
   loss      = mean(y)
   optimizer = sgd(lr: 0.1)
 }";
-    let program = Program::load("test.dl", text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
+    let program = Program::load("test.dl", text, &mut NoFiles).unwrap_or_else(|errors| panic!("{errors}"));
     for what in [Mode::Infer, Mode::Eval, Mode::Train, Mode::Init] {
         let request = if what == Mode::Infer { Request::new(what).dim("B", 4) } else { request(what) };
         assert_eq!(program.lower(&request).expect_err("it has no step")[0].code, "unknown-name", "{what:?}");
@@ -239,7 +239,7 @@ train m {
   loss      = mean(y)
   optimizer = sgd(lr: rate)
 }";
-    let program = Program::load("test.dl", text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
+    let program = Program::load("test.dl", text, &mut NoFiles).unwrap_or_else(|errors| panic!("{errors}"));
     for what in [Mode::Train, Mode::Init] {
         program.lower(&request(what)).expect("is right");
     }

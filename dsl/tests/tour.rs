@@ -1,4 +1,4 @@
-//! The seven files of the tour: they are read without a fault.
+//! The seven files of the tour: they parse without errors.
 
 use dlc_dsl::{Sources, diagnostic, format, parse, parse_ron, to_dl, to_ron};
 
@@ -14,23 +14,23 @@ fn files_of_the_tour_parse() {
         let name = path.file_name().expect("has a name").to_string_lossy();
         let mut sources = Sources::new();
         let source = sources.add(name.clone(), text.clone());
-        let (file, faults) = parse(source, &text);
-        assert!(faults.is_empty(), "{}", diagnostic::render_all(&faults, &sources, false));
-        // RON says the same, and comes back.
+        let (file, errors) = parse(source, &text);
+        assert!(errors.is_empty(), "{}", diagnostic::render_all(&errors, &sources, false));
+        // RON parses to the same tree.
         let ron = to_ron(&file);
         let ron_source = sources.add("printed.ron", ron.clone());
-        let (again, faults) = parse_ron(ron_source, &ron);
-        assert!(faults.is_empty(), "{ron}\n{}", diagnostic::render_all(&faults, &sources, false));
+        let (again, errors) = parse_ron(ron_source, &ron);
+        assert!(errors.is_empty(), "{ron}\n{}", diagnostic::render_all(&errors, &sources, false));
         assert!(again.same(&file), "{name}: {ron}");
         insta::assert_snapshot!(name.replace(".dl", "_ron"), ron);
         let dl = to_dl(&again);
         let dl_source = sources.add("printed.dl", dl.clone());
-        let (back, faults) = parse(dl_source, &dl);
-        assert!(faults.is_empty(), "{dl}\n{}", diagnostic::render_all(&faults, &sources, false));
+        let (back, errors) = parse(dl_source, &dl);
+        assert!(errors.is_empty(), "{dl}\n{}", diagnostic::render_all(&errors, &sources, false));
         assert!(back.same(&file), "{name}: {dl}");
         insta::assert_snapshot!(name.replace(".dl", "_dl"), dl);
         // They are formatted already.
-        similar(&name, &format(source, &text).expect("has no faults"), &text);
+        similar(&name, &format(source, &text).expect("has no errors"), &text);
     }
 }
 
@@ -39,8 +39,8 @@ fn the_ron_file_of_the_tour_parses() {
     let text = include_str!("tour/mnist.ron");
     let mut sources = Sources::new();
     let source = sources.add("mnist.ron", text);
-    let (file, faults) = parse_ron(source, text);
-    assert!(faults.is_empty(), "{}", diagnostic::render_all(&faults, &sources, false));
+    let (file, errors) = parse_ron(source, text);
+    assert!(errors.is_empty(), "{}", diagnostic::render_all(&errors, &sources, false));
     insta::assert_snapshot!("ron_as_dl", to_dl(&file));
 }
 

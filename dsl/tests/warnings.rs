@@ -1,4 +1,4 @@
-//! What warnings there are is snapshots (`errors/warnings/`); here: what we ourselves write has none, and what silences them.
+//! Silencing of warnings, and their absence in our own sources. Their messages are snapshots (`errors/warnings/`).
 
 use std::path::Path;
 
@@ -15,14 +15,14 @@ impl Loader for Folder<'_> {
 
 /// The codes of a text's warnings.
 fn codes(text: &str) -> Vec<&'static str> {
-    let program = Program::load("m.dl", text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
+    let program = Program::load("m.dl", text, &mut NoFiles).unwrap_or_else(|errors| panic!("{errors}"));
     program.warnings.iter().map(|warning| warning.code).collect()
 }
 
 #[test]
 fn the_library_the_examples_and_the_tour_have_none() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (mut said, mut count) = (String::new(), 0);
+    let (mut warnings, mut count) = (String::new(), 0);
     for folder in ["src/library", "tests/tour", "../examples"] {
         let folder = root.join(folder);
         for entry in std::fs::read_dir(&folder).expect("exists") {
@@ -33,11 +33,11 @@ fn the_library_the_examples_and_the_tour_have_none() {
             let text = std::fs::read_to_string(&path).expect("readable");
             // the tour shows what later versions compile
             let Ok(program) = Program::load(&path.to_string_lossy(), &text, &mut Folder(&folder)) else { continue };
-            said += &diagnostic::render_all(&program.warnings, &program.sources, false);
+            warnings += &diagnostic::render_all(&program.warnings, &program.sources, false);
             count += 1;
         }
     }
-    assert!(said.is_empty(), "{said}");
+    assert!(warnings.is_empty(), "{warnings}");
     assert!(count >= 20, "{count}");
 }
 
@@ -53,9 +53,9 @@ fn an_attribute_silences_what_it_stands_before() {
     assert_eq!(codes(&model("", "@allow(hidden_name)")), ["unused-argument", "unused-let"]);
     // both forms silence alike
     let text = model("@allow(unused_argument)", "@allow(unused_let)");
-    let program = Program::load("m.dl", &text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
+    let program = Program::load("m.dl", &text, &mut NoFiles).unwrap_or_else(|errors| panic!("{errors}"));
     let ron = to_ron(program.main());
-    let program = Program::load("m.ron", &ron, &mut NoFiles).unwrap_or_else(|faults| panic!("{ron}\n{faults}"));
+    let program = Program::load("m.ron", &ron, &mut NoFiles).unwrap_or_else(|errors| panic!("{ron}\n{errors}"));
     assert!(program.warnings.is_empty(), "{ron}");
 }
 
@@ -63,7 +63,7 @@ fn an_attribute_silences_what_it_stands_before() {
 fn an_import_that_nothing_uses_can_be_silenced_in_both_forms() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/errors/warnings");
     let codes = |name: &str, text: &str| {
-        let program = Program::load(name, text, &mut Folder(&root)).unwrap_or_else(|faults| panic!("{text}{faults}"));
+        let program = Program::load(name, text, &mut Folder(&root)).unwrap_or_else(|errors| panic!("{text}{errors}"));
         let ron = to_ron(program.main());
         (program.warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), ron)
     };

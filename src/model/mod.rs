@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dlc_dsl::diagnostic::has_errors;
-use dlc_dsl::{Argument, Faults, Loader, Lowered, Mode, NoFiles, Program as Source, Request};
+use dlc_dsl::{Argument, Errors, Loader, Lowered, Mode, NoFiles, Program as Source, Request};
 use dlc_dsl::{SourceId, Span};
 use dlc_ir::{DType, Loc, Type};
 use indexmap::IndexMap;
@@ -226,8 +226,8 @@ impl Model {
     }
 }
 
-impl From<Faults> for Error {
-    fn from(errors: Faults) -> Self {
+impl From<Errors> for Error {
+    fn from(errors: Errors) -> Self {
         Error::new(errors.sources, errors.diagnostics)
     }
 }

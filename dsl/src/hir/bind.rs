@@ -1,29 +1,29 @@
-//! Arguments: which goes to which parameter. Calls whose callee is known are bound once, when names are resolved; those of what a local holds
-//! when they are lowered.
+//! Binds arguments to parameters. A call whose callee is known statically is bound once, in name resolution; a call of a local is bound when it is
+//! lowered.
 
 use crate::ast::{Body, Definition, DefinitionKind, Ident, Item, Param, TypeKind};
 use crate::diagnostic::{Diagnostic, did_you_mean, of_two, quoted, replaced};
 use crate::span::Span;
 
-/// What is written of a call.
+/// Which arguments a call has to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// All arguments.
     Call,
-    /// The declaration of a layer, or a training of a model: the data is left out.
+    /// All but the data: the declaration of a layer, or the model of a `train` section.
     WithoutData,
 }
 
-/// What is called: a definition or a dataset.
+/// A definition or a dataset that is called.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Callee<'a> {
     name: &'a str,
     params: &'a [Param],
-    /// None of a dataset.
+    /// None for a dataset.
     definition: Option<&'a Definition>,
 }
 
-/// Whether a call that is given for a parameter waits for the shape of a weight.
+/// Whether a call passed for this parameter is evaluated lazily, once the shape of a weight is known.
 pub(crate) fn delays(param: &Param) -> bool {
     matches!(&param.ty.kind, TypeKind::Value { name, .. } if name.name == "fn")
 }
@@ -41,13 +41,13 @@ impl<'a> Callee<'a> {
         }
     }
 
-    /// Whether a call that is given for this parameter waits for the shape of a weight.
+    /// Whether a call passed for this parameter is evaluated lazily, once the shape of a weight is known.
     pub fn delays(&self, param: usize) -> bool {
         delays(&self.params[param])
     }
 
-    /// The parameters of arguments: first of those that a pipe gives, at `left`, then of those that are written, each with its name, its
-    /// place, and the place of its value.
+    /// The parameter of each argument: first of those that a pipe passes, at `left`, then of those that are written, each with its name, its
+    /// span, and the span of its value.
     pub fn bind<'n>(
         &self,
         form: Form,
@@ -60,8 +60,8 @@ impl<'a> Callee<'a> {
         let (mut bound, mut errors) = (vec![], vec![]);
         for &span in left {
             let Some(param) = positional.next() else {
-                let message = format!("`{}` takes nothing from a pipe", self.name);
-                errors.push(Diagnostic::error("too-many-arguments", message).primary(span, "nowhere to go"));
+                let message = format!("`{}` has no positional parameter for a piped value", self.name);
+                errors.push(Diagnostic::error("too-many-arguments", message).primary(span, "unexpected argument"));
                 continue;
             };
             first[param] = Some(span);
@@ -73,9 +73,12 @@ impl<'a> Callee<'a> {
                 Some(name) => self.param(name),
             };
             let again = |param: usize, first: Span| {
-                Diagnostic::error("duplicate-argument", format!("`{}` is given twice", self.params[param].name.name))
-                    .primary(span, "given again")
-                    .secondary(first, "first given here")
+                Diagnostic::error(
+                    "duplicate-argument",
+                    format!("duplicate argument `{}`", self.params[param].name.name),
+                )
+                .primary(span, "passed again")
+                .secondary(first, "first passed here")
             };
             match param {
                 Ok(param) if first[param].is_some() => errors.push(again(param, first[param].unwrap_or(span))),
@@ -89,7 +92,6 @@ impl<'a> Callee<'a> {
         if errors.is_empty() { Ok(bound) } else { Err(errors) }
     }
 
-    /// The parameter of a name.
     fn param(&self, name: &Ident) -> Result<usize, Box<Diagnostic>> {
         let found = self.params.iter().position(|param| param.name.name == name.name);
         found.ok_or_else(|| {
@@ -100,38 +102,38 @@ impl<'a> Callee<'a> {
 
     fn too_many(&self, span: Span) -> Diagnostic {
         let named_only = |param: &&Param| param.default.is_some();
-        let places = self.params.iter().filter(|param| !named_only(param)).count();
-        let plural = if places == 1 { "argument" } else { "arguments" };
-        let message = format!("`{}` takes {places} {plural} by place", self.name);
+        let count = self.params.iter().filter(|param| !named_only(param)).count();
+        let plural = if count == 1 { "argument" } else { "arguments" };
+        let message = format!("`{}` takes {count} positional {plural}", self.name);
         let named: Vec<String> =
-            self.params.iter().filter(named_only).map(|param| format!("`{}:`", param.name.name)).collect();
-        let mut error = Diagnostic::error("too-many-arguments", message).primary(span, "one too many");
+            self.params.iter().filter(named_only).map(|param| format!("`{}`", param.name.name)).collect();
+        let mut error = Diagnostic::error("too-many-arguments", message).primary(span, "unexpected argument");
         if let Some(function) = of_two(self.name) {
-            error = error.help(format!("of two values: `{function}(a, b)`"));
+            error = error.help(format!("for two values, write `{function}(a, b)`"));
         }
         if !named.is_empty() {
-            error = error.help(format!("the others go by name: {}", named.join(", ")));
+            error = error.help(format!("keyword arguments: {}", named.join(", ")));
         }
         error
     }
 
-    /// The error for required parameters that got no argument; of those that did, `given` says whether it is data. A layer gets its data
-    /// later; `in_init` there are no layers.
-    pub fn missing(&self, form: Form, given: &[(usize, bool)], in_init: bool, span: Span) -> Option<Diagnostic> {
+    /// The error for required parameters without an argument; `bound` holds those that have one, and whether it is data. A layer is passed its data
+    /// later; initial values (`in_init`) have no layers.
+    pub fn missing(&self, form: Form, bound: &[(usize, bool)], in_init: bool, span: Span) -> Option<Diagnostic> {
         let is_required = |param: &Param| match self.definition {
             Some(_) if form == Form::WithoutData && is_data(param) => false,
             Some(definition) => definition.requires(param),
             None => param.default.is_none(),
         };
         let params = || self.params.iter().enumerate();
-        let missing = params().filter(|(i, param)| is_required(param) && !given.iter().any(|(bound, _)| bound == i));
+        let missing = params().filter(|(i, param)| is_required(param) && !bound.iter().any(|(param, _)| param == i));
         let missing: Vec<&str> = missing.map(|(_, param)| &*param.name.name).collect();
         if missing.is_empty() {
             return None;
         }
         let error = missing_arguments(self.name, &missing, span);
         let takes_data = self.params.iter().any(is_data);
-        let has_data = given.iter().any(|(param, has_data)| *has_data && is_data(&self.params[*param]));
+        let has_data = bound.iter().any(|(param, has_data)| *has_data && is_data(&self.params[*param]));
         let is_block = self.definition.is_some_and(|d| d.kind == DefinitionKind::Block);
         let is_layer = is_block && takes_data && !has_data && !in_init;
         let help = format!("for a layer that is called later, write `layer f = {}(…)`", self.name);
@@ -141,9 +143,9 @@ impl<'a> Callee<'a> {
 
 pub(crate) fn missing_arguments(callee: &str, names: &[&str], span: Span) -> Diagnostic {
     let list = quoted(names);
-    let verb = if names.len() == 1 { "is" } else { "are" };
-    let error = Diagnostic::error("missing-argument", format!("`{callee}` is not given {list}"));
-    error.primary(span, format!("{list} {verb} missing"))
+    let noun = if names.len() == 1 { "argument" } else { "arguments" };
+    let message = format!("missing {noun} {list} of `{callee}`");
+    Diagnostic::error("missing-argument", message).primary(span, format!("expected {list}"))
 }
 
 pub(crate) fn unknown_argument(callee: &str, name: &Ident, names: &[&str]) -> Diagnostic {
@@ -158,21 +160,22 @@ pub(crate) fn unknown_argument(callee: &str, name: &Ident, names: &[&str]) -> Di
     }
 }
 
-/// The error for a `layer` of what owns nothing.
+/// The error for a `layer` whose callee has no weights.
 pub(crate) fn no_block(callee: &Ident) -> Diagnostic {
-    let message = format!("`{}` is no block: it has no weights to share", callee.name);
+    let message = format!("`{}` is not a block: it has no weights to share", callee.name);
     Diagnostic::error("type-mismatch", message).primary(callee.span, "call it where you need it")
 }
 
-/// The error for an optimizer that is none.
+/// The error for a callee that does not have the signature of an optimizer.
 pub(crate) fn no_optimizer(definition: Option<&Definition>, callee: &Ident) -> Option<Diagnostic> {
-    const WANTED: &str = "an optimizer is a block of a weight, its gradient and its settings, as in `adam(lr: 1e-3)`";
+    const EXPECTED: &str =
+        "expected an optimizer, a block of a weight, its gradient and settings, as in `adam(lr: 1e-3)`";
     let error = |message: String, label| Some(Diagnostic::error("type-mismatch", message).primary(callee.span, label));
     match definition {
-        Some(d) if d.body == Body::Builtin => error(WANTED.to_owned(), "not a block"),
-        None => error(WANTED.to_owned(), "not a block"),
+        Some(d) if d.body == Body::Builtin => error(EXPECTED.to_owned(), "not a block"),
+        None => error(EXPECTED.to_owned(), "not a block"),
         Some(d) if d.params.len() < 2 => {
-            error(format!("`{}` takes no weight and gradient", d.name.name), "not an optimizer")
+            error(format!("`{}` does not take a weight and its gradient", d.name.name), "not an optimizer")
         }
         Some(_) => None,
     }

@@ -3,18 +3,18 @@
 use indexmap::IndexMap;
 use indexmap::map::Entry;
 
-use super::{Faults, ItemRef, Module, Program};
+use super::{Errors, ItemRef, Module, Program};
 use crate::ast::{self, Ident, Item};
 use crate::diagnostic::{Diagnostic, SHOWN, did_you_mean, has_errors, tidy};
 use crate::span::{Loader, Sources, Span};
 
-/// More files than any model is made of; a loader that invents names would never end otherwise.
+/// Far above what models import; bounds the work for a loader that generates names without end.
 const MAX_FILES: usize = 256;
 
 struct Importer<'a> {
     sources: Sources,
     loader: &'a mut dyn Loader,
-    /// By the name that the loader gave. None while the file's own imports are read.
+    /// Modules by the name that the loader returned. None while the file's own imports are read, which detects cycles.
     done: IndexMap<String, Option<u32>>,
     modules: Vec<Option<Module>>,
     diagnostics: Vec<Diagnostic>,
@@ -24,24 +24,24 @@ pub(super) fn load(name: &str, text: &str, loader: &mut dyn Loader) -> (Program,
     let mut importer =
         Importer { sources: Sources::new(), loader, done: IndexMap::new(), modules: vec![], diagnostics: vec![] };
     importer.file(name.to_owned(), text);
-    let modules = importer.modules.into_iter().map(|m| m.expect("every file that is begun is finished")).collect();
+    let modules = importer.modules.into_iter().map(|m| m.expect("every file that was started is finished")).collect();
     (Program { sources: importer.sources, modules, warnings: vec![] }, importer.diagnostics)
 }
 
-/// Reads a file alone, but with all that its text means: which of a RON file's strings are texts depends on what it imports.
+/// Parses one file. Its imports are read too, since their signatures decide which strings of a RON file are texts.
 ///
 /// # Errors
-/// What is wrong with it or with what it imports, as far as that shows without looking at what names mean.
-pub fn read_file(name: &str, text: &str, loader: &mut dyn Loader) -> Result<ast::File, Faults> {
+/// The syntax and import errors of the file and its imports; names are not resolved.
+pub fn read_file(name: &str, text: &str, loader: &mut dyn Loader) -> Result<ast::File, Errors> {
     let (mut program, mut diagnostics) = load(name, text, loader);
     if has_errors(&diagnostics) {
         tidy(&mut diagnostics);
-        return Err(Faults { sources: program.sources, diagnostics });
+        return Err(Errors { sources: program.sources, diagnostics });
     }
     Ok(program.modules.swap_remove(0).file)
 }
 
-/// The name under which a file knows an item, if it has one.
+/// The name that an item defines, if any.
 pub(crate) fn name_of(item: &Item) -> Option<&Ident> {
     match item {
         Item::Definition(x) => Some(&x.name),
@@ -51,33 +51,33 @@ pub(crate) fn name_of(item: &Item) -> Option<&Ident> {
 }
 
 impl Importer<'_> {
-    /// Reads a file and, before it returns, all that it imports. The result is its number.
+    /// Reads a file and its imports, recursively. Returns the number of its module.
     fn file(&mut self, name: String, text: &str) -> u32 {
         let number = self.modules.len() as u32;
         self.modules.push(None);
         self.done.insert(name.clone(), None);
         let source = self.sources.add(name.clone(), text);
-        let (mut file, mut faults) = crate::parse_named(source, &name, text);
+        let (mut file, mut errors) = crate::parse_named(source, &name, text);
         let is_ron = name.ends_with(".ron");
         let mut imported: IndexMap<String, (ItemRef, Span)> = IndexMap::new();
         let known = self.diagnostics.len();
-        if is_ron || !has_errors(&faults) {
+        if is_ron || !has_errors(&errors) {
             for import in file.imports() {
                 self.import(&name, import, &mut imported);
             }
         }
         if is_ron && !imported.is_empty() {
-            // Which strings are texts is known only now.
+            // The imported signatures decide which strings are texts, so parse again.
             let items = imported.iter().map(|(name, (at, _))| {
-                let module = self.modules[at.module as usize].as_ref().expect("what is imported from is read");
+                let module = self.modules[at.module as usize].as_ref().expect("imported modules are read first");
                 (name.as_str(), &module.file.items[at.item as usize])
             });
-            (file, faults) = super::text::parse_importing(source, text, items);
+            (file, errors) = super::text::parse_importing(source, text, items);
         }
-        if has_errors(&faults) {
+        if has_errors(&errors) {
             self.diagnostics.truncate(known);
         }
-        self.diagnostics.extend(faults);
+        self.diagnostics.extend(errors);
         let mut names = self.own_names(&file, number);
         for (name, (item, _)) in imported {
             names.entry(name).or_insert(item);
@@ -90,12 +90,12 @@ impl Importer<'_> {
     fn own_names(&mut self, file: &ast::File, module: u32) -> IndexMap<String, ItemRef> {
         let mut names: IndexMap<String, (ItemRef, Span)> = IndexMap::new();
         for (item, at) in file.items.iter().zip(0..) {
-            // A name that is missing was complained about already.
+            // The parser has reported a missing name.
             let Some(ident) = name_of(item).filter(|ident| !ident.name.is_empty()) else { continue };
             match names.entry(ident.name.clone()) {
                 Entry::Occupied(first) => {
                     let message = format!("`{}` is defined twice in this file", ident.name);
-                    let error = Diagnostic::error("duplicate-name", message).primary(ident.span, "here again");
+                    let error = Diagnostic::error("duplicate-name", message).primary(ident.span, "defined again");
                     self.diagnostics.push(error.secondary(first.get().1, "first defined here"));
                 }
                 Entry::Vacant(entry) => {
@@ -108,22 +108,22 @@ impl Importer<'_> {
 
     fn import(&mut self, from: &str, import: &ast::Import, into: &mut IndexMap<String, (ItemRef, Span)>) {
         let Some(number) = self.open(from, import) else { return };
-        let module = self.modules[number as usize].as_ref().expect("a file that is done has a module");
-        let mut faults = vec![];
+        let module = self.modules[number as usize].as_ref().expect("a finished file has a module");
+        let mut errors = vec![];
         for name in &import.names {
-            // Only what a file defines itself can be taken from it; its own imports are its own affair.
+            // Imports are not re-exported.
             let found = module.names.get(&name.name.name).filter(|item| item.module == number);
             let Some(&item) = found else {
-                let message = format!("{} defines no `{}`", self.sources.name(module.source()), name.name.name);
+                let message = format!("`{}` is not defined in {}", name.name.name, self.sources.name(module.source()));
                 let own = module.names.iter().filter(|(_, item)| item.module == number).map(|(name, _)| name.as_str());
                 let error = Diagnostic::error("unknown-name", message);
-                // of more faults than are shown, nobody reads the advice
-                let meant = if faults.len() < SHOWN { did_you_mean(&name.name.name, own) } else { None };
-                faults.push(match meant {
+                // suggestions cost a scan of all names: none for errors that are not shown
+                let meant = if errors.len() < SHOWN { did_you_mean(&name.name.name, own) } else { None };
+                errors.push(match meant {
                     Some(meant) => {
                         error.primary(name.name.span, format!("do you mean `{meant}`?")).fix(name.name.span, meant)
                     }
-                    None => error.primary(name.name.span, "not in that file"),
+                    None => error.primary(name.name.span, "not found in that file"),
                 });
                 continue;
             };
@@ -134,17 +134,17 @@ impl Importer<'_> {
                     let error = Diagnostic::error("duplicate-name", message)
                         .primary(local.span, "rename one of them with `as`")
                         .secondary(first.get().1, "first imported here");
-                    faults.push(error);
+                    errors.push(error);
                 }
                 Entry::Vacant(entry) => {
                     entry.insert((item, local.span));
                 }
             }
         }
-        self.diagnostics.extend(faults);
+        self.diagnostics.extend(errors);
     }
 
-    /// The number of the imported file, read if need be.
+    /// The module of the imported file, which is read on first use.
     fn open(&mut self, from: &str, import: &ast::Import) -> Option<u32> {
         let span = import.path.span;
         let loaded = match self.loader.load(from, &import.path.value) {
@@ -159,18 +159,18 @@ impl Importer<'_> {
             Some(&Some(number)) => Some(number),
             Some(None) => {
                 let open = self.done.iter().filter(|(_, number)| number.is_none()).map(|(name, _)| name.as_str());
-                let circle: Vec<&str> = open.skip_while(|name| *name != loaded.name).collect();
+                let cycle: Vec<&str> = open.skip_while(|name| *name != loaded.name).collect();
                 let message = format!("{} imports itself", loaded.name);
                 let error = Diagnostic::error("import-cycle", message)
-                    .primary(span, "closes the circle")
-                    .note(format!("{} -> {}", circle.join(" -> "), loaded.name))
+                    .primary(span, "closes the cycle")
+                    .note(format!("{} -> {}", cycle.join(" -> "), loaded.name))
                     .help("move what both need into a third file");
                 self.diagnostics.push(error);
                 None
             }
             None if self.done.len() >= MAX_FILES => {
                 let message = format!("more than {MAX_FILES} files are imported");
-                self.diagnostics.push(Diagnostic::error("import-failed", message).primary(span, "one too many"));
+                self.diagnostics.push(Diagnostic::error("import-failed", message).primary(span, "exceeds the limit"));
                 None
             }
             None => Some(self.file(loaded.name, &loaded.text)),

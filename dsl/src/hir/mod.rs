@@ -1,4 +1,4 @@
-//! From files to a program: imports are followed, and every name finds its definition.
+//! The high-level IR: loads a file with its imports and resolves every name to its definition.
 
 use std::sync::OnceLock;
 
@@ -25,71 +25,69 @@ pub use text::{check, format_ron, parse_named, parse_ron, to_ron};
 pub use tree::Contents;
 pub(crate) use tree::*;
 
-/// A file and everything it imports, every name known.
+/// A file and everything it imports, all names resolved.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// All texts; the first is the one that was opened.
+    /// All sources; the first is the main file.
     pub sources: Sources,
-    /// The first is the file that was opened.
+    /// The first is the main file.
     modules: Vec<Module>,
-    /// What the file that was opened probably does not mean, in the order of its text.
+    /// Warnings of the main file, in source order.
     pub warnings: Vec<Diagnostic>,
 }
 
 /// One file.
 #[derive(Clone, Debug)]
 pub struct Module {
-    /// Its tree.
     pub file: ast::File,
-    /// What its names mean: its own definitions before imported ones.
+    /// The names in its scope: its own definitions shadow imported ones.
     names: IndexMap<String, ItemRef>,
     /// Its items, resolved.
     items: Vec<tree::Item>,
 }
 
-/// A definition: the number of its module and its number therein.
+/// An item: the index of its module, and its index therein.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ItemRef {
     /// The module; [`LIBRARY`] for the layer library.
     pub module: u32,
-    /// The place among the module's items.
+    /// The index among the module's items.
     pub item: u32,
 }
 
-/// The names that the language itself gives to values.
+/// Names of values that are predefined.
 pub(crate) const AMBIENT: &[&str] = &["training", "pi", "inf", "f32", "f64", "i32", "i64", "u8", "bool", "float"];
-/// Those that mean something in some places only: initial values, and what is trained.
+/// Predefined names that are in scope only in initial values or in training.
 const AMBIENT_IN_PLACES: &[&str] = &["shape", "fan_in", "fan_out", "step", "steps", "epoch", "epochs"];
 
-/// Texts that could not be read as a program: what is wrong, and the texts to show it in.
+/// The errors of a program that could not be loaded, with the sources they point into.
 #[derive(Clone, Debug)]
-pub struct Faults {
-    /// The texts.
+pub struct Errors {
     pub sources: Sources,
-    /// What is wrong with them, in the order of the text.
+    /// In source order.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-impl std::fmt::Display for Faults {
+impl std::fmt::Display for Errors {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&crate::diagnostic::render_all(&self.diagnostics, &self.sources, false))
     }
 }
 
-impl std::error::Error for Faults {}
+impl std::error::Error for Errors {}
 
 impl Program {
-    /// Reads `text`, called `name`, and whatever it imports. Names ending in `.ron` are read as RON.
+    /// Loads `text`, named `name`, and everything it imports. Names ending in `.ron` are read as RON.
     ///
     /// # Errors
-    /// All that is wrong with the texts, as far as it shows without knowing sizes.
-    pub fn load(name: &str, text: &str, loader: &mut dyn Loader) -> Result<Program, Faults> {
+    /// All errors that do not depend on sizes.
+    pub fn load(name: &str, text: &str, loader: &mut dyn Loader) -> Result<Program, Errors> {
         let (mut program, mut diagnostics) = import::load(name, text, loader);
         let mut deprecated = vec![];
         for (module, number) in program.modules.iter_mut().zip(0..) {
             let mut warnings = vec![];
             replaced::rewrite(&mut module.file, &mut warnings);
-            // Those of an imported file are for whoever maintains it.
+            // Warnings of imported files belong to their authors.
             deprecated.extend(warnings.into_iter().filter(|_| number == 0));
         }
         if !has_errors(&diagnostics) {
@@ -102,24 +100,24 @@ impl Program {
         }
         tidy(&mut diagnostics);
         if has_errors(&diagnostics) {
-            return Err(Faults { sources: program.sources, diagnostics });
+            return Err(Errors { sources: program.sources, diagnostics });
         }
         program.warnings = diagnostics;
         Ok(program)
     }
 
-    /// That of no file, which knows the library only.
+    /// A program without files: only the library is in scope.
     fn empty() -> Program {
         Program { sources: Sources::new(), modules: vec![], warnings: vec![] }
     }
 
-    /// The file that was opened.
+    /// The main file.
     pub fn main(&self) -> &ast::File {
         &self.modules[0].file
     }
 
-    /// The training of the opened file that is meant by its name, or, without one, by the model's: that without a name of its own, or else
-    /// the first. None if no name is given and there is no training.
+    /// The `train` section of the main file that `name` selects; without a name, the section of `model` that has no name of its own, or else
+    /// its first. None if there is no name and no section.
     ///
     /// # Errors
     /// If there is no training of that name, or it trains another model.
@@ -161,7 +159,7 @@ impl Program {
         }
     }
 
-    /// The model of a name, which stands at `span`; an error if there is none.
+    /// The model called `name`, for which an error is reported at `span`.
     pub(crate) fn model(
         &self,
         module: u32,
@@ -191,12 +189,11 @@ impl Program {
         Err(Box::new(Diagnostic::error("no-model", message).primary(span, label)))
     }
 
-    /// The files, the opened one first.
+    /// All modules, the main file first.
     pub fn modules(&self) -> &[Module] {
         &self.modules
     }
 
-    /// A definition.
     pub fn item(&self, at: ItemRef) -> &ast::Item {
         if at.module == LIBRARY {
             &library().items[at.item as usize]
@@ -213,15 +210,15 @@ impl Program {
         }
     }
 
-    /// A definition, resolved.
+    /// The resolved definition at `at`.
     pub(crate) fn resolved(&self, at: ItemRef) -> &tree::Definition {
         match self.resolved_item(at) {
             tree::Item::Definition(definition) => definition,
-            _ => unreachable!("what is called is a definition"),
+            _ => unreachable!("a callee is a definition"),
         }
     }
 
-    /// A dataset, resolved.
+    /// The resolved dataset at `at`.
     pub(crate) fn resolved_dataset(&self, at: ItemRef) -> Option<&tree::Dataset> {
         match self.resolved_item(at) {
             tree::Item::Dataset(dataset) => Some(dataset),
@@ -238,14 +235,13 @@ impl Program {
         }
     }
 
-    /// What `name` means in a module, if nothing nearer binds it: the module's own definitions, then its imports,
-    /// then the library.
+    /// The item that `name` denotes at the top level of a module: its own definitions, then its imports, then the library.
     pub fn lookup(&self, module: u32, name: &str) -> Option<ItemRef> {
         let own = self.modules.get(module as usize).and_then(|m| m.names.get(name).copied());
         own.or_else(|| library().names.get(name).map(|&item| ItemRef { module: LIBRARY, item }))
     }
 
-    /// Every name that [`Program::lookup`] knows, nearest first.
+    /// Every name that [`Program::lookup`] finds, innermost first.
     pub fn names(&self, module: u32) -> Vec<&str> {
         let mut names: Vec<&str> = vec![];
         if let Some(module) = self.modules.get(module as usize) {
@@ -255,7 +251,7 @@ impl Program {
         names
     }
 
-    /// The error for a name that nothing binds; `near` are names of the scopes around.
+    /// The error for an unbound name; `near` are the names in the enclosing scopes.
     pub fn unknown<'a>(&'a self, module: u32, what: &str, name: &str, span: Span, near: Vec<&'a str>) -> Diagnostic {
         let message = format!("there is no {what} `{name}`");
         let error = Diagnostic::error("unknown-name", message);
@@ -274,15 +270,13 @@ impl Module {
         Module { file, names, items: vec![] }
     }
 
-    /// The text's number.
     pub fn source(&self) -> SourceId {
         self.file.source
     }
 }
 
-/// The error for a word that begins at `span`, and that this version does not compile.
+/// The error for a construct that starts at `span` with `word` and is not implemented yet.
 pub(crate) fn later(word: &str, span: Span) -> Diagnostic {
     let first = Span { end: span.start + word.len() as u32, ..span };
-    Diagnostic::error("not-supported-yet", format!("`{word}` comes with a later version of dlc"))
-        .primary(first, "not yet")
+    Diagnostic::error("not-supported-yet", format!("`{word}` is not supported yet")).primary(first, "not supported")
 }

@@ -6,17 +6,17 @@ use super::{ItemRef, Program, tree};
 use crate::diagnostic::Diagnostic;
 use crate::library::LIBRARY;
 
-/// Reports definitions that call themselves, each circle once.
+/// Reports definitions that call themselves, each cycle once.
 pub(super) fn check(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
     let mut done = FxHashSet::default();
     for item in program.modules.iter().flat_map(|module| &module.items) {
         if let tree::Item::Definition(definition) = item {
-            circle(program, definition.at, &mut vec![], &mut done, diagnostics);
+            find_cycle(program, definition.at, &mut vec![], &mut done, diagnostics);
         }
     }
 }
 
-fn circle(
+fn find_cycle(
     program: &Program,
     at: ItemRef,
     path: &mut Vec<ItemRef>,
@@ -33,12 +33,12 @@ fn circle(
             let mut around: Vec<&str> = path[from..].iter().map(|&at| name(at)).collect();
             around.push(name(callee));
             let error = Diagnostic::error("recursion", format!("`{}` calls itself", name(callee)))
-                .primary(span, "closes the circle")
+                .primary(span, "closes the cycle")
                 .note(around.join(" -> "))
                 .help("to do something several times, write `repeat`");
             diagnostics.push(error);
         } else {
-            circle(program, callee, path, done, diagnostics);
+            find_cycle(program, callee, path, done, diagnostics);
         }
     }
     path.pop();

@@ -1,4 +1,4 @@
-//! What earlier versions wrote otherwise and still means the same: rewritten to its present form, with a warning.
+//! Deprecated syntax: rewritten to its present form, with a warning.
 
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;

@@ -1,5 +1,4 @@
-//! Names to what they mean: builds the resolved tree, of every definition of every file whether it is used or not, and says everything that
-//! is wrong without knowing sizes.
+//! Name resolution: builds the resolved tree of every definition of every file, used or not, and reports all errors that do not depend on sizes.
 
 mod attributes;
 mod call;
@@ -25,22 +24,23 @@ use crate::diagnostic::{Diagnostic, SHOWN, did_you_mean, has_errors};
 use crate::library::LIBRARY;
 use crate::span::Span;
 
-/// What is known of names only when all are resolved.
+/// Facts that are complete only when all items are resolved.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// The items that each item names, whatever they are there.
+    /// The items that each item refers to, in any position.
     mentions: FxHashMap<ItemRef, FxHashSet<ItemRef>>,
-    /// The definitions whose arguments others choose: what is handed on as a value, trains weights, or is a derivative takes what it is given.
-    handed_on: FxHashSet<ItemRef>,
-    /// Arguments that their definition does not use.
+    /// Definitions whose signature is dictated by their callers (functions passed as values, optimizers, derivatives): their unused arguments are
+    /// no mistake.
+    passed_as_values: FxHashSet<ItemRef>,
+    /// Unused arguments.
     arguments: Vec<(ItemRef, Ident)>,
-    /// Fields that their dataset does not use.
+    /// Fields that their own dataset does not use.
     fields: Vec<(ItemRef, Ident)>,
-    /// The names from outside that a `train` section uses, by its place.
+    /// The outer names that each `train` section uses.
     sections: FxHashMap<ItemRef, FxHashSet<String>>,
-    /// Errors for an `as` that names nothing, unless what is called owns weights.
+    /// Errors for an `as` that names nothing, dropped where the callee turns out to own weights.
     instances: Vec<(ItemRef, Diagnostic)>,
-    /// Warnings of the file that was opened, and the attributes that silence some.
+    /// Warnings of the main file, and the attributes that silence some.
     pub warnings: Vec<Diagnostic>,
     allowed: Vec<Allowed>,
 }
@@ -51,11 +51,11 @@ pub(super) fn resolve(program: &Program, diagnostics: &mut Vec<Diagnostic>) -> (
     for (module, number) in program.modules().iter().zip(0..) {
         section::names_of_trainings(&module.file, diagnostics);
         let mut items = vec![];
-        for (item, place) in module.file.items.iter().zip(0..) {
-            let at = ItemRef { module: number, item: place };
+        for (item, index) in module.file.items.iter().zip(0..) {
+            let at = ItemRef { module: number, item: index };
             let mut names = Names { before: diagnostics.len(), ..Names::new(program, at, found) };
             items.push(names.item(item));
-            diagnostics.append(&mut names.faults);
+            diagnostics.append(&mut names.errors);
             found = names.found;
             if number == 0 {
                 found.warnings.append(&mut names.scopes.warnings);
@@ -67,7 +67,7 @@ pub(super) fn resolve(program: &Program, diagnostics: &mut Vec<Diagnostic>) -> (
     (modules, found)
 }
 
-/// Looks at the whole program, of which all is resolved. Warnings are those of the file that was opened: who imports one cannot mend it.
+/// Checks the whole program after resolution. Only the main file gets warnings: the user of an import cannot fix those.
 pub(super) fn finish(program: &Program, mut found: Found, diagnostics: &mut Vec<Diagnostic>) {
     super::recursion::check(program, diagnostics);
     let instances = std::mem::take(&mut found.instances).into_iter();
@@ -80,7 +80,7 @@ pub(super) fn finish(program: &Program, mut found: Found, diagnostics: &mut Vec<
     }
 }
 
-/// Whether a definition declares weights or states, or calls what does.
+/// Whether a definition declares weights or state, directly or through its callees.
 fn owns_weights(program: &Program, at: ItemRef) -> bool {
     let (mut seen, mut open) = (FxHashSet::default(), vec![at]);
     while let Some(at) = open.pop() {
@@ -98,18 +98,18 @@ fn owns_weights(program: &Program, at: ItemRef) -> bool {
 /// Resolves the library.
 pub(super) fn library(items: &[Item]) -> Vec<tree::Item> {
     let program = Program::empty();
-    let resolved = items.iter().zip(0..).map(|(item, place)| {
-        let at = ItemRef { module: LIBRARY, item: place };
+    let resolved = items.iter().zip(0..).map(|(item, index)| {
+        let at = ItemRef { module: LIBRARY, item: index };
         let mut names = Names::new(&program, at, Found::default());
         let resolved = names.item(item);
-        assert!(!has_errors(&names.faults), "a text of the library is wrong: {:?}", names.faults);
+        assert!(!has_errors(&names.errors), "the library has errors: {:?}", names.errors);
         resolved
     });
     resolved.collect()
 }
 
-/// Reports names that stand twice, each beside where it first stands.
-fn twice<'a>(
+/// Reports duplicate names, each with its first occurrence.
+fn duplicates<'a>(
     names: impl Iterator<Item = &'a Ident>,
     message: impl Fn(&str) -> String,
     diagnostics: &mut Vec<Diagnostic>,
@@ -117,8 +117,8 @@ fn twice<'a>(
     let mut seen: FxHashMap<&str, Span> = FxHashMap::default();
     for name in names.filter(|name| !name.name.is_empty()) {
         if let Some(&first) = seen.get(name.name.as_str()) {
-            let error = Diagnostic::error("duplicate-name", message(&name.name)).primary(name.span, "again");
-            diagnostics.push(error.secondary(first, "first here"));
+            let error = Diagnostic::error("duplicate-name", message(&name.name)).primary(name.span, "defined again");
+            diagnostics.push(error.secondary(first, "first defined here"));
         } else {
             seen.insert(&name.name, name.span);
         }
@@ -127,52 +127,52 @@ fn twice<'a>(
 
 struct Names<'a> {
     program: &'a Program,
-    /// What is being resolved.
+    /// The item that is being resolved.
     at: ItemRef,
     module: u32,
     scopes: Scopes<'a>,
-    /// The names that have slots so far.
+    /// The names of the slots so far.
     locals: Vec<Ident>,
-    /// If it is a definition, of which kind, and its name.
+    /// Kind and name, if the item is a definition.
     kind: Option<DefinitionKind>,
     name: &'a str,
     /// The definitions that it calls so far, and where.
     calls: Vec<(ItemRef, Span)>,
-    /// Whether it declares weights, or calls what may.
+    /// Whether it declares weights, or may through a callee that is unknown so far.
     owns: bool,
-    /// Whether `...` is in the type of an argument.
+    /// Whether the type of an argument has `...`.
     has_rest: bool,
-    /// In a body: how many calls there are so far, and of each name how many without `as`.
+    /// In a body: the number of calls so far, and for each callee the number without `as`.
     numbers: Option<(u32, FxHashMap<&'a str, u32>)>,
-    /// How many names of dimensions are used so far.
+    /// The number of uses of dimensions so far.
     dimensions: usize,
-    /// The loops around.
+    /// The enclosing loops, outermost first.
     loops: Vec<Loop>,
-    /// Of a `train` section: names that nothing binds, which only the data can give. None where there can be no such names.
+    /// In a `train` section: unbound names, which may be fields of data whose type is known later. None where unbound names are errors.
     outer: Option<FxHashMap<&'a str, LocalId>>,
     /// Whether an initial value is being resolved.
     in_init: bool,
-    /// Whether the call that is resolved next waits for the shape of a weight.
+    /// Whether the next call is evaluated lazily, once the shape of a weight is known.
     waits: bool,
     /// Calls of a `train` section whose `as` names a metric.
     metrics: FxHashSet<Span>,
     /// The warnings that attributes silence.
     allowed: Vec<Allowed>,
     found: Found,
-    faults: Vec<Diagnostic>,
-    /// How many faults were found before.
+    errors: Vec<Diagnostic>,
+    /// The number of errors of the items before.
     before: usize,
 }
 
-/// What an iteration does with what is bound outside of it.
+/// How an iteration uses the locals bound outside of it.
 #[derive(Debug, Default)]
 struct Loop {
-    /// The first local that is its own.
+    /// The first local of the iteration itself.
     first: usize,
     has_literal_names: bool,
     uses: BTreeSet<LocalId>,
     rebinds: BTreeSet<LocalId>,
-    /// The names of what it calls that is not of the library.
+    /// The callees that are not from the library.
     calls: Vec<String>,
 }
 
@@ -198,17 +198,17 @@ impl<'a> Names<'a> {
             waits: false,
             metrics: FxHashSet::default(),
             allowed: vec![],
-            faults: vec![],
+            errors: vec![],
             before: 0,
         }
     }
 
-    /// Whether there are more faults than are shown, so that nobody reads a further one's advice, which costs a look at every name.
-    fn is_unread(&self) -> bool {
-        self.before + self.faults.len() >= SHOWN
+    /// Whether further errors are not shown: their suggestions, which cost a scan of all names, are then skipped.
+    fn is_past_limit(&self) -> bool {
+        self.before + self.errors.len() >= SHOWN
     }
 
-    /// Binds a name in the innermost scope, to a slot of its own.
+    /// Binds a name to a new slot in the innermost scope.
     fn bind(&mut self, name: &'a Ident, kind: Kind) -> Binding {
         self.bind_at(&name.name, name.span, kind)
     }
@@ -216,14 +216,14 @@ impl<'a> Names<'a> {
     fn bind_at(&mut self, name: &'a str, span: Span, kind: Kind) -> Binding {
         let (local, name_at) = (self.new_local(name, span), Ident::new(name, span));
         if let Some(old) = self.scopes.bind(name, span, kind, Some(local)) {
-            let error = Diagnostic::error("duplicate-name", format!("`{name}` is already there"))
-                .primary(span, "introduced again")
-                .secondary(old, "first introduced here");
+            let error = Diagnostic::error("duplicate-name", format!("`{name}` is already defined in this scope"))
+                .primary(span, "defined again")
+                .secondary(old, "first defined here");
             let help = match self.kind {
-                None => "a field and a `let` of a dataset want different names".to_owned(),
+                None => "a field and a `let` of a dataset need different names".to_owned(),
                 Some(_) => format!("to give it a new value, write `{name} = …` without `let`"),
             };
-            self.faults.push(error.help(help));
+            self.errors.push(error.help(help));
         }
         Binding { local, name: name_at }
     }
@@ -233,7 +233,7 @@ impl<'a> Names<'a> {
         LocalId(self.locals.len() as u32 - 1)
     }
 
-    /// Notes that the loops around a use of a local need its value.
+    /// Records a use of a local in the loops around it that did not bind it.
     fn note_use(&mut self, local: LocalId) {
         for around in self.loops.iter_mut().filter(|around| (local.0 as usize) < around.first) {
             around.uses.insert(local);
@@ -247,7 +247,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// Resolves what has a scope of its own.
+    /// Runs `resolve` in a new scope.
     fn scoped<T>(&mut self, resolve: impl FnOnce(&mut Self) -> T) -> T {
         self.scopes.push();
         let resolved = resolve(self);
@@ -255,9 +255,9 @@ impl<'a> Names<'a> {
         resolved
     }
 
-    /// Checks attributes before what lies at `within`; `own` are those that mean something there, beside `@allow` of a warning.
+    /// Checks the attributes of the node at `within`; `own` are those that it may have besides `@allow` of a warning.
     fn attributes(&mut self, attributes: &[Attribute], own: &[&str], within: Span) {
-        attributes::check(attributes, own, &mut self.faults);
+        attributes::check(attributes, own, &mut self.errors);
         self.allowed.extend(attributes::allowed(attributes, within));
     }
 
@@ -273,7 +273,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// Notes that the item names another.
+    /// Records that the item refers to another.
     fn mention(&mut self, item: ItemRef) {
         self.found.mentions.entry(self.at).or_default().insert(item);
     }
@@ -284,19 +284,19 @@ impl<'a> Names<'a> {
             let own: &[&str] = if d.kind == DefinitionKind::Fn { &["gradient"] } else { &[] };
             self.attributes(&d.attributes, own, d.span);
         }
-        let message = |name: &str| format!("`{name}` of `{}` stands twice", d.name.name);
-        twice(d.params.iter().map(|param| &param.name), message, &mut self.faults);
-        let message = |name: &str| format!("two results of `{}` are named `{name}`", d.name.name);
-        twice(d.results.iter().filter_map(|result| result.name.as_ref()), message, &mut self.faults);
+        let message = |name: &str| format!("`{}` has two arguments named `{name}`", d.name.name);
+        duplicates(d.params.iter().map(|param| &param.name), message, &mut self.errors);
+        let message = |name: &str| format!("`{}` has two results named `{name}`", d.name.name);
+        duplicates(d.results.iter().filter_map(|result| result.name.as_ref()), message, &mut self.errors);
         for param in &d.params {
             section::dimensions(&param.ty, &mut |name, span| {
                 self.scopes.bind(name, span, Kind::Dimension, None);
             });
         }
-        // Sizes may mention arguments that come later.
+        // Bind all first: a size may refer to a later argument.
         d.params.iter().for_each(|param| drop(self.bind(&param.name, Kind::Argument)));
         let params = self.params(&d.params, |param| d.requires(param));
-        // whose sizes say which dimensions there are, but use none of them
+        // The types of the arguments bind the dimensions; only the body counts as a use.
         self.scopes.forget_uses(Kind::Dimension);
         self.has_rest = params.iter().any(|param| param.ty.has_rest());
         self.numbers = Some(Default::default());
@@ -306,7 +306,7 @@ impl<'a> Names<'a> {
             Body::Builtin => tree::Body::Builtin,
         };
         self.numbers = None;
-        self.faults.extend(self.scopes.uncalled());
+        self.errors.extend(self.scopes.uncalled());
         let of_size = unused::used_for_their_size(&d.params, &self.scopes);
         let results = d.results.iter().map(|result| tree::ResultDecl {
             name: result.name.clone(),
@@ -337,32 +337,30 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// Arguments that nothing uses.
     fn unused_arguments(&self, params: &'a [Param]) -> impl Iterator<Item = &'a Ident> {
         let names = params.iter().map(|param| &param.name);
         names.filter(|name| self.scopes.find(&name.name).is_some_and(|binding| !binding.used.get()))
     }
 
-    /// The function that `@gradient` names.
     fn gradient(&mut self, d: &'a Definition) -> Option<(ItemRef, Span)> {
         let attribute = d.attributes.iter().find(|attribute| attribute.name.name == "gradient")?;
         let [Arg { value: Expr { kind: ExprKind::Name(name), span }, .. }] = attribute.args.as_slice() else {
-            return None; // which is reported
+            return None; // reported with the attributes
         };
         let Some(at) = self.program.lookup(self.module, name) else {
             self.unknown("function", name, *span);
             return None;
         };
         if self.program.definition(at).is_none() {
-            let error = Diagnostic::error("type-mismatch", format!("`{name}` is no function"));
-            self.faults.push(error.primary(*span, "a `fn` is wanted"));
+            let error = Diagnostic::error("type-mismatch", format!("`{name}` is not a function"));
+            self.errors.push(error.primary(*span, "expected a `fn`"));
         }
         self.mention(at);
-        self.found.handed_on.insert(at);
+        self.found.passed_as_values.insert(at);
         Some((at, *span))
     }
 
-    /// Types and defaults of arguments, which are bound.
+    /// Types and defaults of arguments, whose names are bound already.
     fn params(&mut self, params: &'a [Param], requires: impl Fn(&Param) -> bool) -> Vec<tree::Param> {
         let mut resolved = vec![];
         for param in params {
@@ -387,7 +385,7 @@ impl<'a> Names<'a> {
                 tree::TypeKind::Data { dims: dims.collect(), dtype: self.element(dtype.as_ref()) }
             }
             TypeKind::Value { name, of, optional } => {
-                self.faults.extend(unknown_type(name));
+                self.errors.extend(unknown_type(name));
                 let of = of.as_ref().map(|of| Box::new(self.ty(of)));
                 tree::TypeKind::Value { name: name.clone(), of, optional: *optional }
             }
@@ -395,29 +393,29 @@ impl<'a> Names<'a> {
         tree::Type { kind, span: ty.span }
     }
 
-    /// What is before the brackets of a type.
+    /// The element type, before the brackets.
     fn element(&mut self, name: Option<&Ident>) -> Element {
         let Some(name) = name else { return Element::Default };
         match name.name.as_str() {
             "float" => Element::Float,
             "int" => Element::Int,
             text => text.parse().map(Element::Of).unwrap_or_else(|_| {
-                self.faults.push(unknown_dtype(name));
+                self.errors.push(unknown_dtype(name));
                 Element::Default
             }),
         }
     }
 
-    /// Reports a word that begins at `span`, and that later versions compile.
+    /// Reports a construct that is not implemented yet.
     fn later(&mut self, word: &str, span: Span) {
-        self.faults.push(super::later(word, span));
+        self.errors.push(super::later(word, span));
     }
 }
 
-/// The error for a type of what is known when compiling, if there is none of this name.
+/// The error for an unknown type without brackets.
 fn unknown_type(name: &Ident) -> Option<Diagnostic> {
     if VALUE_TYPES.contains(&name.name.as_str()) || name.is_dimension() {
-        return None; // the parser says of a dimension what it wants to be
+        return None; // the parser reports a dimension in place of a type
     }
     let error = Diagnostic::error("unknown-name", format!("there is no type `{}`", name.name));
     let elsewhere = [("str", "string"), ("boolean", "bool"), ("double", "float"), ("function", "fn")];
@@ -432,7 +430,7 @@ fn unknown_type(name: &Ident) -> Option<Diagnostic> {
     })
 }
 
-/// The error for a dtype that there is not.
+/// The error for an unknown dtype.
 fn unknown_dtype(name: &Ident) -> Diagnostic {
     let known = DType::ALL.iter().map(|d| d.name()).chain(["int", "float"]);
     let elsewhere = [("float32", "f32"), ("float64", "f64"), ("double", "f64"), ("int32", "i32")];

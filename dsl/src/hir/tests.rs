@@ -1,16 +1,16 @@
-//! What the resolved tree has that the text does not say.
+//! What name resolution adds to the syntax tree.
 
 use super::tree::{Body, Callee, Definition, ExprKind, Repeat, StmtKind};
 use super::{ItemRef, Program};
 use crate::span::NoFiles;
 
-/// The definition of that number in a text.
+/// The definition with this index in a source.
 fn definition(text: &str, item: u32, check: impl FnOnce(&Definition)) {
-    let program = Program::load("test.dl", text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
+    let program = Program::load("test.dl", text, &mut NoFiles).unwrap_or_else(|errors| panic!("{errors}"));
     check(program.resolved(ItemRef { module: 0, item }));
 }
 
-/// The loops of a body and those within them, outer ones first.
+/// The loops of a body, outer ones first.
 fn loops(definition: &Definition) -> Vec<&Repeat> {
     let Body::Block(block) = &definition.body else { return vec![] };
     let (mut found, mut open) = (vec![], vec![block]);

@@ -1,4 +1,4 @@
-//! Texts to trees and back, with the signatures of the library, which decide what a string of a RON file is.
+//! Parsing and printing with the signatures of the library, which decide whether a RON string is a text or an expression.
 
 use std::sync::OnceLock;
 
@@ -10,7 +10,7 @@ use crate::parser::parse;
 use crate::ron::{self, Texts};
 use crate::span::{Loader, SourceId, Sources};
 
-/// The signatures of the library, and of what settings call.
+/// The signatures of the library, those of functions for settings included.
 pub(super) fn signatures() -> Texts {
     static EVERYWHERE: OnceLock<Texts> = OnceLock::new();
     Texts::above(EVERYWHERE.get_or_init(|| {
@@ -23,13 +23,13 @@ pub(super) fn signatures() -> Texts {
     }))
 }
 
-/// Reads a RON text, as [`crate::parse`] reads a `.dl` one. Strings for what it imports are taken for texts; to read them right,
-/// load the file with its imports: [`crate::Program::load`], [`crate::read_file`].
+/// Parses a RON file. The signatures of its imports are unknown here, so strings passed to imported definitions are taken for texts; to parse
+/// them as declared, load the file with its imports: [`crate::Program::load`], [`crate::read_file`].
 pub fn parse_ron(source: SourceId, text: &str) -> (File, Vec<Diagnostic>) {
     ron::parse(source, text, &signatures())
 }
 
-/// Reads a RON text that imports these items under these names.
+/// Parses a RON file that imports these items under these names.
 pub(super) fn parse_importing<'a>(
     source: SourceId,
     text: &str,
@@ -40,35 +40,34 @@ pub(super) fn parse_importing<'a>(
     ron::parse(source, text, &known)
 }
 
-/// The tree as a RON text: what `dlc fmt --to=ron` writes.
+/// Prints the tree as RON, for `dlc fmt --to=ron`.
 pub fn to_ron(file: &File) -> String {
     ron::write(file, &signatures())
 }
 
-/// The RON text in its one formatting, or the faults that keep it from being read.
+/// Formats a RON file.
 ///
 /// # Errors
-/// What is wrong with the text.
+/// The syntax errors of the file.
 pub fn format_ron(source: SourceId, text: &str) -> Result<String, Vec<Diagnostic>> {
     crate::format::format_ron(source, text, &signatures())
 }
 
-/// Reads a text in the form that its name tells: RON if it ends with `.ron`, `.dl` otherwise.
+/// Parses RON if the name ends with `.ron`, `.dl` otherwise.
 pub fn parse_named(source: SourceId, name: &str, text: &str) -> (File, Vec<Diagnostic>) {
     if name.ends_with(".ron") { parse_ron(source, text) } else { parse(source, text) }
 }
 
-/// Everything that is wrong with a text, in the order of the text, as far as it shows without sizes. Imports go
-/// through `loader`.
+/// All diagnostics of a file that do not depend on sizes, in source order. Imports are read through `loader`.
 pub fn check(sources: &mut Sources, name: &str, text: &str, loader: &mut dyn Loader) -> Vec<Diagnostic> {
     match Program::load(name, text, loader) {
         Ok(program) => {
             *sources = program.sources;
             vec![]
         }
-        Err(faults) => {
-            *sources = faults.sources;
-            faults.diagnostics
+        Err(errors) => {
+            *sources = errors.sources;
+            errors.diagnostics
         }
     }
 }

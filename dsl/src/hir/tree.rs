@@ -1,4 +1,4 @@
-//! The resolved tree: what the syntax tree says, with each name as what it means, and each argument with its parameter.
+//! The resolved tree: the syntax tree with each name replaced by its definition, and each argument bound to its parameter.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use super::ItemRef;
 use crate::ast::{BinaryOp, DefinitionKind, Ident, UnaryOp};
 use crate::span::Span;
 
-/// A name that a definition, a dataset or a `train` section binds: the number of its slot in the frames of that.
+/// A local of a definition, a dataset or a `train` section: the index of its slot in their frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct LocalId(pub u32);
 
 /// A top-level entry.
 #[derive(Clone, Debug)]
 pub(crate) enum Item {
-    /// It has been followed, and leaves nothing.
+    /// Resolved already: nothing is left to lower.
     Import,
     Definition(Definition),
     Dataset(Dataset),
@@ -30,19 +30,18 @@ pub(crate) struct Definition {
     pub at: ItemRef,
     pub kind: DefinitionKind,
     pub name: Ident,
-    /// The parameter of a number has the local of that number.
+    /// Parameter i is local i.
     pub params: Vec<Param>,
     pub results: Vec<ResultDecl>,
     pub body: Body,
-    /// What `@gradient` names.
+    /// The function of `@gradient`.
     pub gradient: Option<(ItemRef, Span)>,
-    /// What the files hold that a builtin reads.
+    /// The contents of the files that a builtin reads.
     pub reads: Option<Contents>,
-    /// The names of its locals.
     pub locals: Vec<Ident>,
-    /// The definitions that it calls, and where.
+    /// Its callees, with the spans of the calls.
     pub calls: Vec<(ItemRef, Span)>,
-    /// Whether it declares weights, or calls what may.
+    /// Whether it declares weights, or may through a callee.
     pub owns: bool,
 }
 
@@ -57,9 +56,9 @@ pub(crate) struct Param {
     pub name: Ident,
     pub ty: Type,
     pub default: Option<Expr>,
-    /// Whether a call must give it.
+    /// Whether every call must pass it.
     pub required: bool,
-    /// Whether the default mentions a dimension, and so is computed after the data is there.
+    /// Whether the default refers to a dimension, and so is evaluated after the data is bound.
     pub late: bool,
     pub span: Span,
 }
@@ -75,7 +74,7 @@ pub(crate) struct ResultDecl {
 pub(crate) enum Body {
     Block(Block),
     Expr(Expr),
-    /// The compiler provides it.
+    /// Implemented by the compiler.
     Builtin,
 }
 
@@ -87,26 +86,26 @@ pub(crate) struct Type {
 
 #[derive(Clone, Debug)]
 pub(crate) enum TypeKind {
-    /// With brackets, known when running.
+    /// With brackets: known at run time.
     Data { dtype: Element, dims: Vec<Dim> },
-    /// Without brackets, known when compiling.
+    /// Without brackets: known at compile time.
     Value { name: Ident, of: Option<Box<Type>>, optional: bool },
 }
 
-/// What is before the brackets of a type.
+/// The element type, before the brackets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Element {
-    /// Nothing: the model's float type.
+    /// Left out: the model's float type.
     Default,
     /// `float`: the same.
     Float,
-    /// `int`: any integer; where one must be chosen, i64.
+    /// `int`: any integer type; i64 where one must be chosen.
     Int,
     Of(DType),
 }
 
 impl Element {
-    /// Whether a dtype is the one, or one of those that it denotes, where floats are these.
+    /// Whether it denotes this dtype, in a model of this float type.
     pub fn fits(self, found: DType, float: DType) -> bool {
         match self {
             Element::Int => found.is_int(),
@@ -114,7 +113,7 @@ impl Element {
         }
     }
 
-    /// The dtype that it denotes, where floats are these.
+    /// The dtype that it denotes, in a model of this float type.
     pub fn dtype(self, float: DType) -> DType {
         match self {
             Element::Default | Element::Float => float,
@@ -123,7 +122,6 @@ impl Element {
         }
     }
 
-    /// As written.
     pub fn text(self) -> &'static str {
         match self {
             Element::Default => "",
@@ -143,7 +141,7 @@ impl Type {
         matches!(&self.kind, TypeKind::Data { dims, .. } if dims.iter().any(|dim| matches!(dim, Dim::Rest(_))))
     }
 
-    /// Whether a call that is given for it waits for the shape of a weight.
+    /// Whether a call passed for it is evaluated lazily, once the shape of a weight is known.
     pub fn is_fn(&self) -> bool {
         matches!(&self.kind, TypeKind::Value { name, .. } if name.name == "fn")
     }
@@ -156,14 +154,14 @@ pub(crate) enum Dim {
     Size(Expr),
 }
 
-/// What files of a format hold: what the library's `@reads` says of its reader.
+/// The contents of a file format, from the `@reads` of its reader in the library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Contents {
     /// One tensor: `@reads(tensor)`.
     Tensor,
     /// Tensors by name: `@reads(tensors)`.
     Tensors,
-    /// Columns of numbers by name, which are in the model's float type where nothing else is said: `@reads(columns)`.
+    /// Columns of numbers by name, by default of the model's float type: `@reads(columns)`.
     Columns,
 }
 
@@ -171,7 +169,7 @@ pub enum Contents {
 #[derive(Clone, Debug)]
 pub(crate) struct Block {
     pub stmts: Vec<Stmt>,
-    /// What is bound within.
+    /// The locals bound within.
     pub locals: Range<usize>,
     pub span: Span,
 }
@@ -215,7 +213,6 @@ pub(crate) enum PatternKind {
 }
 
 impl Pattern {
-    /// Calls `f` on each name.
     pub fn each<'a>(&'a self, f: &mut dyn FnMut(&'a Binding)) {
         match &self.kind {
             PatternKind::Name(binding) => f(binding),
@@ -225,17 +222,16 @@ impl Pattern {
     }
 }
 
-/// What `param` and `state` declare.
+/// A `param` or `state`.
 #[derive(Clone, Debug)]
 pub(crate) struct Weight {
     pub binding: Binding,
     pub is_state: bool,
     pub dtype: Element,
     pub dims: Vec<Dim>,
-    /// Where the type is written.
     pub ty_span: Span,
     pub init: Expr,
-    /// Whether `@allow(unused_parameter)` is before it.
+    /// Whether it has `@allow(unused_parameter)`.
     pub may_be_unused: bool,
 }
 
@@ -250,13 +246,13 @@ pub(crate) struct Repeat {
     pub pattern: Option<Pattern>,
     pub over: Expr,
     pub body: Block,
-    /// What an iteration reads or rebinds of what is bound outside, in order.
+    /// The outer locals that an iteration reads or rebinds, sorted.
     pub uses: Vec<LocalId>,
-    /// What of it an iteration rebinds.
+    /// Those that it rebinds: the loop-carried values.
     pub rebinds: Vec<LocalId>,
-    /// What the function of an iteration is called.
+    /// The name of the graph function of an iteration.
     pub name: String,
-    /// Whether `as _` or `as "…"` gives a name in it that need not have the number of the iteration.
+    /// Whether `as _` or `as "…"` in it names weights without the number of the iteration, so that they may collide.
     pub has_literal_names: bool,
 }
 
@@ -297,7 +293,7 @@ pub(crate) enum ExprKind {
         rest: Vec<Operation>,
     },
     Call(Call),
-    /// Each step takes what came before as its first argument; in one list, so that a pipe may have any length.
+    /// Each step takes the value before it as its first argument. A flat list, so that long pipes do not nest.
     Pipe {
         head: Box<Expr>,
         steps: Vec<Call>,
@@ -311,15 +307,15 @@ pub(crate) enum ExprKind {
         items: Vec<IndexItem>,
     },
     If(Box<If<Expr>>),
-    /// A word that only its setting knows: `last`.
+    /// A keyword of one setting: `last`.
     Word(String),
 }
 
-/// A name that the language itself gives to a value.
+/// A predefined name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ambient {
     pub name: &'static str,
-    /// What it means where it is no such value.
+    /// The local or item of this name where the predefined value is not in scope.
     pub otherwise: Option<ItemRef>,
 }
 
@@ -339,12 +335,11 @@ pub(crate) enum IndexItem {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    /// The callee's name as written.
     pub name: Ident,
     pub callee: Callee,
-    /// The arguments as written; in a pipe, what comes from the left is before them.
+    /// The arguments as written; a piped value comes before them.
     pub args: Vec<Arg>,
-    /// What `as` says.
+    /// The name after `as`.
     pub instance: Option<InstanceName>,
     pub number: CallNumber,
     pub span: Span,
@@ -352,25 +347,25 @@ pub(crate) struct Call {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Callee {
-    /// A definition or dataset, with the number of the parameter of each argument, that from the left included.
+    /// A definition or dataset, with the index of the parameter of each argument, a piped one included.
     Item { at: ItemRef, params: Vec<usize> },
-    /// What a local holds; if that is nothing to call, the definition of its name.
+    /// The value of a local; where that is not callable, the definition of the same name.
     Local(LocalId, Option<ItemRef>),
-    /// What only a setting knows.
+    /// A function of one setting: `best`.
     Setting,
 }
 
-/// Which call of its definition one is, in the order of the text.
+/// The index of a call in its definition, in source order.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallNumber {
-    /// Among the unnamed ones of the same callee: `linear_1`, `linear_2`, …
+    /// Among the unnamed calls of the same callee: `linear_1`, `linear_2`, …
     pub unnamed: u32,
-    /// Among all; 0 outside of the bodies of definitions.
+    /// Among all calls; 0 outside of bodies of definitions.
     pub ordinal: u32,
 }
 
 impl CallNumber {
-    /// That of a call which is in no body.
+    /// The number of a call outside of bodies.
     pub const NONE: CallNumber = CallNumber { unnamed: 1, ordinal: 0 };
 }
 
@@ -397,7 +392,7 @@ pub(crate) enum InstanceNameKind {
 #[derive(Clone, Debug)]
 pub(crate) struct Dataset {
     pub name: Ident,
-    /// The parameter of a number has the local of that number.
+    /// Parameter i is local i.
     pub params: Vec<Param>,
     pub entries: Vec<Entry>,
     pub locals: Vec<Ident>,
@@ -406,30 +401,30 @@ pub(crate) struct Dataset {
 #[derive(Clone, Debug)]
 pub(crate) struct Train {
     pub at: ItemRef,
-    /// The training's own name.
+    /// The section's own name.
     pub name: Option<Ident>,
     pub model: Ident,
-    /// The model's arguments, and the numbers of their parameters.
+    /// The model's arguments, and the indices of their parameters.
     pub args: Vec<Arg>,
     pub params: Vec<usize>,
     pub section: Section,
     pub updates: Vec<Update>,
     pub locals: Vec<Ident>,
-    /// The locals for what is outside of the section: arguments, inputs and results of the model, and fields of the data.
+    /// The locals of outer names: arguments, inputs and results of the model, and fields of the data.
     pub outer: Vec<LocalId>,
-    /// The warnings that the section and its entries silence.
+    /// The warnings that attributes of the section and its entries silence.
     pub allowed: Vec<Allowed>,
     pub span: Span,
 }
 
 impl Train {
-    /// The name by which the training is chosen: its own, or else the model's.
+    /// The name that selects the section: its own, or else the model's.
     pub fn name(&self) -> &Ident {
         self.name.as_ref().unwrap_or(&self.model)
     }
 }
 
-/// What is in the braces of `train` or of an `update`, but for updates: each setting once.
+/// The entries of `train` or of an `update`, other than updates: each setting once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Section {
     pub lets: Vec<(Pattern, Expr)>,
@@ -437,7 +432,6 @@ pub(crate) struct Section {
 }
 
 impl Section {
-    /// The value of a setting.
     pub fn get(&self, setting: &str) -> Option<&Expr> {
         self.settings.iter().find(|(name, _)| name.name == setting).map(|(_, value)| value)
     }
@@ -445,10 +439,10 @@ impl Section {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Update {
-    /// Patterns of the names of the weights that it changes.
+    /// Patterns of the names of the weights that it updates.
     pub target: Expr,
     pub section: Section,
-    /// As far as to the target.
+    /// From `update` to the target.
     pub span: Span,
 }
 

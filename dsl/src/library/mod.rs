@@ -1,8 +1,6 @@
-//! What the language brings along: definitions written in the language itself, and the signatures of builtins, whose bodies are in
-//! `lower/builtin/`.
+//! The standard library: definitions written in the language itself, and the signatures of builtins, which `lower/builtin/` implements.
 //!
-//! It is read once a process. Its spans are never shown: what goes wrong within it is reported at the call that the
-//! user wrote.
+//! It is parsed once per process. Its spans are never shown: an error within it is reported at the user's call.
 
 use std::sync::OnceLock;
 
@@ -20,7 +18,7 @@ pub use reference::{Entry, entries, find, markdown};
 pub(crate) use settings::SETTINGS_OF_UPDATE;
 pub use settings::{SETTINGS, SETTINGS_DOCS, SettingDoc};
 
-/// The number of the library among the modules of a program.
+/// The module index of the library in every program.
 pub(crate) const LIBRARY: u32 = u32::MAX;
 
 /// The files of definitions with their names.
@@ -49,17 +47,16 @@ const SIGNATURES: &[(&str, &str)] = &[
     ("later", include_str!("builtin/later.dl")),
 ];
 
-/// The signatures of what only settings of `train` call.
+/// The signatures of functions for settings of `train`.
 const OF_SETTINGS: &str = include_str!("settings.dl");
 
 /// The library's definitions.
 #[derive(Debug)]
 pub(crate) struct Library {
-    /// All definitions, file after file.
     pub items: Vec<Item>,
-    /// Their places by name.
+    /// Indices of definitions by name.
     pub names: IndexMap<String, u32>,
-    /// The places of what only settings of `train` call.
+    /// Indices of the functions for settings of `train`.
     pub settings: IndexMap<String, u32>,
 }
 
@@ -75,7 +72,7 @@ pub(crate) fn library() -> &'static Library {
         let (mut items, mut ends) = (vec![], vec![]);
         for ((text, read), i) in definitions.chain(signatures).zip(0..) {
             let (file, errors) = read(SourceId(LIBRARY - i), text);
-            assert!(errors.is_empty(), "a text of the library does not parse: {errors:?}");
+            assert!(errors.is_empty(), "the library does not parse: {errors:?}");
             ends.push(items.len());
             items.extend(file.items);
         }
@@ -89,8 +86,8 @@ pub(crate) fn library() -> &'static Library {
     })
 }
 
-/// The name of the file of a definition of the library.
+/// The file that a definition of the library is in.
 fn family(definition: &Definition) -> &'static str {
     let file = (LIBRARY - definition.span.source.0) as usize;
-    DEFINITIONS.iter().chain(SIGNATURES).nth(file).expect("it is of one of these files").0
+    DEFINITIONS.iter().chain(SIGNATURES).nth(file).expect("a definition is in one of these files").0
 }

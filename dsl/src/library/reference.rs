@@ -1,5 +1,4 @@
-//! What the language brings along, for people: the library that is written in it, and the builtins below that, each with its
-//! signature and a sentence.
+//! The reference of the library and the builtins, each with its signature and a sentence: LIBRARY.md and `dlc explain`.
 
 use std::fmt::Write as _;
 
@@ -7,27 +6,25 @@ use super::{SETTINGS_DOCS, SettingDoc, family, library};
 use crate::ast::{Body, Item};
 use crate::print::signature_text;
 
-/// Something that a text may use without defining or importing it.
+/// A definition that needs no import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its name.
     pub name: String,
-    /// `fn`, `block`, or `builtin`, which the compiler provides.
+    /// `fn`, `block` or `builtin`.
     pub kind: &'static str,
-    /// What it is about: `convolution`, `loss`.
+    /// Its section of the reference: `convolution`, `loss`.
     pub family: &'static str,
-    /// How it is called, with the types of its arguments.
+    /// Its signature.
     pub signature: String,
-    /// What it does.
     pub doc: String,
 }
 
-/// All entries, family by family: first the library, then the builtins.
+/// All entries by family: first the library, then the builtins.
 pub fn entries() -> impl Iterator<Item = Entry> {
     library().names.values().filter_map(|&at| of_item(&library().items[at as usize]))
 }
 
-/// The entry of a name.
+/// The entry with this name.
 pub fn find(name: &str) -> Option<Entry> {
     entries().find(|entry| entry.name == name)
 }
@@ -47,15 +44,15 @@ fn of_item(item: &Item) -> Option<Entry> {
 pub fn markdown() -> String {
     let mut text = "# The library
 
-This file is made from the library's texts (`src/library/`) by `dlc_dsl::library::markdown`. Edit those, not this file, and run
+This file is generated from the library's sources (`src/library/`) by `dlc_dsl::library::markdown`. Edit those, not this file, and run
 `DLC_BLESS=1 cargo test -p dlc-dsl --test library_md`. `dlc explain NAME` prints one entry.
 
-A `block` may own weights, a `fn` has none; what stands without either word is a builtin, which the compiler provides. Arguments with a default
-(`=`) may be left out and are given by keyword, the others by position; a positional one of a builtin whose type ends in `?` may be left out too.
-Where a builtin takes data it also takes numbers known when compiling, and where it takes a list, one entry alone.
+A `block` may have weights, a `fn` has none; an entry with neither keyword is a builtin, which the compiler implements. Arguments with a default
+(`=`) are optional keyword arguments, the others are positional; a positional argument of a builtin whose type ends in `?` is optional too.
+A builtin that takes data also takes numbers known at compile time, and one that takes a list, a single entry.
 
-A formula is computed as its text says, up to rewrites that `--math` allows: with `safe`, the default, a result may round otherwise, and no
-more; `compiler/ir/OPS.md` states the law.
+A formula is evaluated as written, up to the rewrites that `--math` allows: with `safe`, the default, a result may be rounded differently, but nothing
+else changes; `compiler/ir/OPS.md` has the rules.
 "
     .to_owned();
     let mut family = "";

@@ -1,4 +1,4 @@
-//! What each setting of a `train` section is, for `dlc explain` and LIBRARY.md.
+//! The documentation of the settings of `train`, for `dlc explain` and LIBRARY.md.
 
 /// The names of the settings.
 pub const SETTINGS: &[&str] = &[
@@ -23,18 +23,15 @@ pub const SETTINGS: &[&str] = &[
 /// The settings of an `update`.
 pub(crate) const SETTINGS_OF_UPDATE: &[&str] = &["loss", "optimizer", "every", "clip"];
 
-/// A setting of a `train` section, explained.
+/// The documentation of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SettingDoc {
-    /// Its name.
     pub name: &'static str,
-    /// What it does.
     pub doc: &'static str,
-    /// The values that it takes.
     pub values: &'static str,
-    /// What holds where it is not set.
+    /// The default, in words.
     pub default: &'static str,
-    /// A line that sets it.
+    /// An example line.
     pub example: &'static str,
 }
 
@@ -50,50 +47,50 @@ macro_rules! docs {
 docs! {
     "data": "The dataset to train on.",
         "a call of a dataset", "required", "data = digits(\"train\")";
-    "test": "A dataset that is evaluated once, after the training.",
+    "test": "The test set, evaluated once after the training.",
         "a call of a dataset", "no test", "test = digits(\"test\")";
-    "validation": "Examples of `data` that are not trained on but evaluated after each epoch: the last ones or random ones, as a fraction \
-         or as a number of examples; or those of another dataset.",
+    "validation": "The validation set, evaluated after each epoch and not trained on: the last or random examples of `data`, as a fraction or \
+         a number of examples; or another dataset.",
         "last(0.2), random(0.2), last(500), random(500), a call of a dataset", "no validation", "validation = last(0.2)";
-    "epochs": "The number of times through the training examples. Schedules read it as `epochs`; it may be more when resumed.",
+    "epochs": "The number of passes over the training examples. Schedules read it as `epochs`; a resumed training may have more.",
         "an integer from 1", "required, or `steps`", "epochs = 10";
-    "steps": "The number of steps, in place of `epochs`: then `epochs` is the number of epochs that these steps begin.",
+    "steps": "The number of steps, instead of `epochs`. Schedules then read the number of epochs that these steps begin as `epochs`.",
         "an integer from 1", "required, or `epochs`", "steps = 5000";
-    "batch": "Examples of a step. Those that are left when the others fill whole batches are a last, smaller batch of each epoch.",
+    "batch": "The batch size. The remaining examples of each epoch are a last, smaller batch.",
         "an integer from 1", "32", "batch = 64";
-    "seed": "What all random draws follow from.",
+    "seed": "The seed of all random numbers.",
         "an integer from 0", "0", "seed = 1";
-    "shuffle": "Whether each epoch takes the examples in another order.",
+    "shuffle": "Whether the examples are shuffled in each epoch.",
         "true, false", "true", "shuffle = false";
-    "clip": "Bounds the gradients: `norm` the L2 norm of all of them together, `value` the absolute value of each element. An `update` may \
-         have its own.",
-        "norm(limit), value(limit)", "no bound", "clip = norm(1.0)";
-    "keep": "The weights that are shipped: those of the last step, or those of the epoch with the best score: `loss` or a metric, of the \
-         validation or of the training (\"train.loss\"). `better: \"lower\"` or `\"higher\"` says what is better where the metric is \
-         not the library's.",
+    "clip": "Gradient clipping: `norm` bounds the L2 norm of all gradients together, `value` the absolute value of each element. An `update` \
+         may have its own.",
+        "norm(limit), value(limit)", "no clipping", "clip = norm(1.0)";
+    "keep": "The weights of the artefact: those of the last step, or those of the epoch with the best score: `loss` or a metric, of the \
+         validation or of the training (\"train.loss\"). For a metric that is not the library's, `better: \"lower\"` or `\"higher\"` \
+         is required.",
         "last, best(\"score\"), best(\"score\", better: \"higher\")", "last", "keep = best(\"validation.loss\")";
-    "patience": "Early stopping: the training ends when its score has not improved for so many epochs. The score is that of `keep = best(…)`, \
-         or else the loss, of the validation where there is one.",
+    "patience": "Early stopping: the number of epochs without an improvement of the score after which the training ends. The score is that of \
+         `keep = best(…)`, or else the loss, of the validation set if there is one.",
         "an integer from 1", "no early stopping", "patience = 5";
-    "weights": "The initial values of weights, from files: of all by name, or by patterns of names, of which the last that matches decides. \
-         `none` keeps the weight's own initial value; in the name of a tensor each `*` is what that `*` of the pattern matched.",
+    "weights": "Pretrained weights from files: all by name, or by patterns of names, of which the last match decides. `none` keeps the \
+         weight's own initial value; each `*` in the name of a tensor is what that `*` of the pattern matched.",
         "safetensors(\"file\"), { \"pattern\": none or tensors, … }", "each weight's own initial value",
         "weights = { \"**\": safetensors(\"a.safetensors\"), \"head.**\": none }";
     "trainable": "Patterns of the names of the weights that are trained; the others are frozen. `*` matches within one level, `**` any \
-         levels, `!` takes out, and the last that matches decides.",
+         number of levels, `!` excludes, and the last match decides.",
         "a pattern, a list of patterns", "\"**\"", "trainable = [\"**\", \"!body.**\"]";
-    "loss": "The number that is minimised, computed of a batch.",
+    "loss": "The scalar that is minimised, computed from a batch.",
         "an expression of results, fields and arguments", "required", "loss = cross_entropy(logits, label)";
-    "optimizer": "How a weight changes by its gradient. Each of its arguments may be a map of patterns of names.",
+    "optimizer": "The optimizer. Each of its arguments may be a map from patterns of names to values, for parameter groups.",
         "a call of a block of a weight, its gradient and settings", "required", "optimizer = adam(lr: 1e-3)";
-    "metrics": "Numbers that are reported beside the loss, each by the name of its function or by its own: `mse(p, t) as error`.",
+    "metrics": "Scalars that are reported with the loss, named after their function or by `as`: `mse(p, t) as error`.",
         "a list of expressions", "[]", "metrics = [accuracy(logits, label)]";
-    "update": "A part of each step, with a loss of its own, which changes the weights under a pattern (or a list of patterns), after the updates \
+    "update": "A part of each step, with its own loss, which updates the weights under a pattern (or a list of patterns), after the updates \
          before it. `loss` and `optimizer` without it are short for one `update \"**\"`. Of several updates, the losses are reported as \
          `loss.d` (the first level of the pattern, or else the update's number), and `loss` is their sum.",
         "a pattern and { loss, optimizer, every, clip }", "one of all weights",
         "update \"body.**\" { loss = mse(logits, x), optimizer = adam(lr: 2e-4) }";
-    "every": "Within an `update`: it is made in steps whose number, from 0, is divisible by this. `step` and `steps` there count those.",
+    "every": "Within an `update`: it runs in steps whose number, from 0, is divisible by `every`. `step` and `steps` there count these steps.",
         "an integer from 1", "1", "every = 5";
 }
 

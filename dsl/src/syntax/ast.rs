@@ -1,7 +1,6 @@
-//! The tree of a file, the same for both of its forms (`.dl` and RON).
+//! The syntax tree, the same for both forms of a file (`.dl` and RON).
 //!
-//! The tree says what was written, not what it means: names are unresolved, types unchecked. Every node has its span.
-//! Derived equality compares spans too; [`File::same`] asks whether two trees say the same, wherever they stand.
+//! Names are unresolved and types unchecked. Every node has its span. Derived equality compares spans too; [`File::same`] ignores them.
 
 use crate::span::{SourceId, Span, Spanned};
 
@@ -17,12 +16,10 @@ pub use spans::Spans;
 pub use stmt::*;
 pub use types::*;
 
-/// A name where it stands.
+/// A name with its span.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ident {
-    /// The name.
     pub name: String,
-    /// Its place.
     pub span: Span,
 }
 
@@ -32,7 +29,7 @@ impl Ident {
         Self { name: name.into(), span }
     }
 
-    /// Whether the name is a dimension: it begins with a capital.
+    /// Whether the name is a dimension: it starts with a capital.
     pub fn is_dimension(&self) -> bool {
         self.name.starts_with(|c: char| c.is_ascii_uppercase())
     }
@@ -55,24 +52,23 @@ pub struct Docs {
 /// `@name(arguments)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attribute {
-    /// What follows the `@`.
+    /// The name after the `@`.
     pub name: Ident,
-    /// What stands in brackets.
+    /// The arguments in parentheses.
     pub args: Vec<Arg>,
-    /// All of it.
     pub span: Span,
 }
 
 /// A whole file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct File {
-    /// The text it was read from.
+    /// The source it was parsed from.
     pub source: SourceId,
-    /// `dlc 1`, where the file says it.
+    /// `dlc 1`, if it is there.
     pub version: Option<Spanned<u32>>,
-    /// Imports and definitions in the order of the text.
+    /// Imports and definitions in source order.
     pub items: Vec<Item>,
-    /// The whole text.
+    /// The whole source.
     pub span: Span,
 }
 
@@ -90,7 +86,6 @@ pub enum Item {
 }
 
 impl Item {
-    /// Its place.
     pub fn span(&self) -> Span {
         match self {
             Item::Import(x) => x.span,
@@ -102,7 +97,6 @@ impl Item {
 }
 
 impl File {
-    /// The imports.
     pub fn imports(&self) -> impl Iterator<Item = &Import> {
         self.items.iter().filter_map(|item| if let Item::Import(x) = item { Some(x) } else { None })
     }
@@ -112,27 +106,24 @@ impl File {
         self.items.iter().filter_map(|item| if let Item::Definition(x) = item { Some(x) } else { None })
     }
 
-    /// The models.
     pub fn models(&self) -> impl Iterator<Item = &Definition> {
         self.definitions().filter(|x| x.kind == DefinitionKind::Model)
     }
 
-    /// The datasets.
     pub fn datasets(&self) -> impl Iterator<Item = &Dataset> {
         self.items.iter().filter_map(|item| if let Item::Dataset(x) = item { Some(x) } else { None })
     }
 
-    /// The train sections.
     pub fn trains(&self) -> impl Iterator<Item = &Train> {
         self.items.iter().filter_map(|item| if let Item::Train(x) = item { Some(x) } else { None })
     }
 
-    /// Whether both files say the same: spans and the order between kinds of definition do not count.
+    /// Whether both files are equal but for spans and the order between kinds of definition.
     pub fn same(&self, other: &File) -> bool {
         self.normalized() == other.normalized()
     }
 
-    /// The tree without places and with its items sorted by kind, as equality wants it.
+    /// The tree without spans and with its items sorted by kind, for [`File::same`].
     pub fn normalized(&self) -> File {
         let mut file = self.clone();
         file.each_span(&mut |span| *span = Span::default());
@@ -152,22 +143,21 @@ impl File {
 /// `from "path" import a, b as c`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Import {
-    /// What `@…` says of it: the warnings that it silences.
+    /// Attributes, which silence warnings.
     pub attributes: Vec<Attribute>,
     /// The path, relative to the importing file.
     pub path: Spanned<String>,
-    /// What it takes.
+    /// The imported names.
     pub names: Vec<ImportName>,
-    /// All of it.
     pub span: Span,
 }
 
 /// One name of an import.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImportName {
-    /// Its name there.
+    /// Its name in the imported file.
     pub name: Ident,
-    /// Its name here, if another.
+    /// Its name after `as`.
     pub alias: Option<Ident>,
 }
 
@@ -178,19 +168,19 @@ impl ImportName {
     }
 }
 
-/// What a definition may own.
+/// The kind of a definition, which decides whether it may have weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DefinitionKind {
-    /// Owns nothing.
+    /// Has no weights.
     Fn,
-    /// May own weights and state.
+    /// May have weights and state.
     Block,
     /// A block with named results.
     Model,
 }
 
 impl DefinitionKind {
-    /// The word that begins it.
+    /// Its keyword.
     pub fn word(self) -> &'static str {
         match self {
             DefinitionKind::Fn => "fn",
@@ -207,30 +197,26 @@ pub struct Definition {
     pub docs: Docs,
     /// `@…` before it.
     pub attributes: Vec<Attribute>,
-    /// Its kind.
     pub kind: DefinitionKind,
-    /// Its name.
     pub name: Ident,
-    /// Its arguments.
     pub params: Vec<Param>,
-    /// What `->` says; always there and named for a model.
+    /// The results after `->`; a model has some, with names.
     pub results: Vec<ResultDecl>,
-    /// What it does.
     pub body: Body,
     /// From the first word to the end of the body.
     pub span: Span,
 }
 
 impl Definition {
-    /// Whether a call must give this parameter. One without default is required, but for an optional one of a builtin, which stays
-    /// positional: `range(stop)` and `range(start, stop)`.
+    /// Whether every call must pass this parameter. One without default is required, except an optional one of a builtin, which is
+    /// positional all the same: `range(stop)` and `range(start, stop)`.
     pub fn requires(&self, param: &Param) -> bool {
         let may_be_missing =
             self.body == Body::Builtin && matches!(param.ty.kind, TypeKind::Value { optional: true, .. });
         param.default.is_none() && !may_be_missing
     }
 
-    /// Whether it is only declared so far, by the library's `@later`.
+    /// Whether the library marks it as not implemented yet, with `@later`.
     pub(crate) fn is_later(&self) -> bool {
         self.attributes.iter().any(|attribute| attribute.name.name == "later")
     }
@@ -243,24 +229,18 @@ pub struct Param {
     pub docs: Docs,
     /// `@…` before it.
     pub attributes: Vec<Attribute>,
-    /// Its name.
     pub name: Ident,
-    /// Its type.
     pub ty: Type,
-    /// What stands after `=`.
+    /// The default after `=`.
     pub default: Option<Expr>,
-    /// All of it.
     pub span: Span,
 }
 
 /// A result: `logits: [B, 10]`. A block or `fn` may leave the name out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResultDecl {
-    /// Its name.
     pub name: Option<Ident>,
-    /// Its type.
     pub ty: Type,
-    /// All of it.
     pub span: Span,
 }
 
@@ -271,6 +251,6 @@ pub enum Body {
     Block(Block),
     /// `= expression`.
     Expr(Expr),
-    /// None: the compiler provides it. Only signatures of the library have this.
+    /// None: implemented by the compiler. Only signatures of the library have this.
     Builtin,
 }

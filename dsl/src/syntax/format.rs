@@ -1,7 +1,7 @@
-//! The one formatting of `.dl` and RON texts: `dlc fmt`.
+//! The formatter of `.dl` and RON files: `dlc fmt`.
 //!
-//! Indentation, spacing, commas and the alignment of `=` in sections are settled; line breaks stay where they are. Brackets around
-//! `f(x) as h` go, where nothing needs them. The formatter works on tokens, not on the tree, and so cannot lose a comment.
+//! It normalises indentation, spacing, commas and the alignment of `=` in sections, and keeps line breaks. Redundant parentheses around
+//! `f(x) as h` are removed. It works on tokens, not on the tree, so that it cannot lose a comment.
 
 use std::ops::Range;
 
@@ -16,37 +16,37 @@ mod layout;
 mod pieces;
 mod ron_pieces;
 
-/// The text in its one formatting, or the faults that keep it from being read.
+/// Formats a `.dl` file, unless it has syntax errors.
 pub fn format(source: SourceId, text: &str) -> Result<String, Vec<Diagnostic>> {
-    let (_, faults) = parser::parse(source, text);
-    if has_errors(&faults) {
-        return Err(faults);
+    let (_, errors) = parser::parse(source, text);
+    if has_errors(&errors) {
+        return Err(errors);
     }
     let mut pieces = pieces::pieces(source, text);
     brackets::drop_needless(&mut pieces);
     Ok(layout::lay_out(pieces))
 }
 
-/// The RON text in its one formatting, or the faults that keep it from being read.
+/// Formats a RON file, unless it has syntax errors.
 pub(crate) fn format_ron(source: SourceId, text: &str, known: &Texts) -> Result<String, Vec<Diagnostic>> {
-    let (_, faults) = ron::parse(source, text, known);
-    if has_errors(&faults) {
-        return Err(faults);
+    let (_, errors) = ron::parse(source, text, known);
+    if has_errors(&errors) {
+        return Err(errors);
     }
     Ok(layout::lay_out(ron_pieces::pieces(text)))
 }
 
-/// A token, a whole string or a comment, with what layout must know of it.
+/// A token, a whole string or a comment, with what the layout depends on.
 #[derive(Clone, Debug)]
 struct Piece<'a> {
     text: &'a str,
     kind: PieceKind,
     role: Role,
-    /// Whether it stands first on its line.
+    /// Whether it is the first of its line.
     first: bool,
-    /// Whether an empty line stands before it.
+    /// Whether an empty line precedes it.
     gap: bool,
-    /// Where it began on its line, in characters.
+    /// Its original column, in characters.
     column: usize,
 }
 
@@ -79,9 +79,9 @@ enum PieceKind {
     Comment,
 }
 
-/// Tokens and comments with their lines and columns, in the order of the text.
+/// Tokens and comments with their lines and columns, in source order.
 fn placed(text: &str, tokens: impl Iterator<Item = (Range<usize>, PieceKind)>) -> Vec<Piece<'_>> {
-    // The column up to which characters are counted, so that a long line is walked once.
+    // Characters are counted incrementally, so that a long line is scanned once.
     let (mut end, mut counted, mut column) = (0, 0, 0);
     let mut pieces: Vec<Piece> = vec![];
     for (range, kind) in tokens {
@@ -99,16 +99,16 @@ fn placed(text: &str, tokens: impl Iterator<Item = (Range<usize>, PieceKind)>) -
     pieces
 }
 
-/// What a sign does where it stands.
+/// The role of a token, which decides the spacing around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     /// Nothing special.
     Plain,
     /// An operator with operands on both sides; a line may begin with it.
     Infix,
-    /// A sign that clings to what follows: unary minus, an attribute's `@`.
+    /// No space after it: unary minus, an attribute's `@`.
     Prefix,
-    /// A bracket that clings to what stands before it: of a call, an index, a type.
+    /// A bracket without a space before it: of a call, an index, a type.
     Suffix,
     /// The colon of a slice.
     Slice,

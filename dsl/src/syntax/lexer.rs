@@ -1,7 +1,6 @@
-//! Text to tokens.
+//! The lexer.
 //!
-//! Faults are reported and passed over, so that the parser sees the rest. Comments do not reach the parser; they are
-//! kept for the formatter.
+//! It recovers from errors, so that the parser sees the rest. Comments do not reach the parser; they are kept for the formatter.
 
 use crate::diagnostic::Diagnostic;
 use crate::span::{SourceId, Span};
@@ -13,25 +12,24 @@ pub mod token;
 pub(crate) use number::value as number_value;
 pub use token::{Symbol, Token, TokenKind, Word};
 
-/// A text in tokens.
+/// The tokens of a source.
 #[derive(Clone, Debug, Default)]
 pub struct Lexed {
     /// The tokens; the last is [`TokenKind::End`].
     pub tokens: Vec<Token>,
     /// `// …` comments.
     pub comments: Vec<Span>,
-    /// Faults.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Reads `text` to its end.
+/// Lexes all of `text`.
 pub fn lex(source: SourceId, text: &str) -> Lexed {
     let mut lexer = Lexer::new(source, text);
     lexer.run();
     lexer.out
 }
 
-/// Reads `text` as the inside of a string, in which quotation marks and line ends are text.
+/// Lexes `text` as the inside of a string, where quotation marks and line ends are text.
 pub(crate) fn lex_string_body(source: SourceId, text: &str) -> Lexed {
     let mut lexer = Lexer { whole: true, ..Lexer::new(source, text) };
     lexer.push(TokenKind::StrBegin, 0);
@@ -44,9 +42,9 @@ struct Lexer<'a> {
     source: SourceId,
     text: &'a str,
     at: usize,
-    /// Whether nothing but blanks came before on this line.
+    /// Whether only blanks precede on this line.
     first: bool,
-    /// For each string that an expression interrupts: its beginning, and how many braces are open in the expression.
+    /// For each string interrupted by an expression: its start, and the number of open braces in the expression.
     interpolations: Vec<Interruption>,
     /// Whether the text is the inside of a string.
     whole: bool,
@@ -132,7 +130,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// `/* … */`, passed over as the comment that it is meant to be.
+    /// Reports `/* … */` and skips it.
     fn foreign_comment(&mut self) {
         let start = self.at;
         let length = self.rest().find("*/").map_or(self.rest().len(), |end| end + 2);
@@ -140,8 +138,8 @@ impl<'a> Lexer<'a> {
         self.at += length;
         let span = Span::new(self.source, start, start + 2);
         self.report(
-            Diagnostic::error("bad-character", "`/*` is not used in this language")
-                .primary(span, "a comment begins with `//` and ends with its line"),
+            Diagnostic::error("bad-character", "block comments are not supported")
+                .primary(span, "a comment starts with `//` and ends with its line"),
         );
     }
 
@@ -158,7 +156,7 @@ impl<'a> Lexer<'a> {
         if length > 1 && text.starts_with('_') {
             let bare = text.trim_start_matches('_').to_owned();
             let diagnostic =
-                Diagnostic::error("bad-name", format!("`{text}` begins with `_`; names begin with a letter"))
+                Diagnostic::error("bad-name", format!("`{text}` starts with `_`; names start with a letter"))
                     .primary(self.span(start), "");
             let fix = bare.starts_with(|c: char| c.is_ascii_alphabetic());
             let diagnostic = if fix { diagnostic.fix(self.span(start), bare) } else { diagnostic };
@@ -199,15 +197,15 @@ impl<'a> Lexer<'a> {
                 .primary(span, "delete it")
                 .fix(span, "");
             self.report(diagnostic);
-            return; // as if it were not there
+            return; // recover as if it were not there
         }
         let advice = match text.as_str() {
             "&&" | "&" => Some(("and", "write `and`")),
             "||" | "|" => Some(("or", "write `or`, or `|>` for a pipe")),
             "!" => Some(("not ", "write `not`")),
-            "'" => Some(("", "strings stand in \"…\"")),
-            "“" | "”" => Some(("", "strings stand in plain \"…\"")),
-            "#" => Some(("//", "comments begin with `//`")),
+            "'" => Some(("", "strings are written in \"…\"")),
+            "“" | "”" => Some(("", "strings are written in plain \"…\"")),
+            "#" => Some(("//", "comments start with `//`")),
             "−" | "–" => Some(("-", "write `-`")),
             "^" => Some(("**", "write `**`")),
             "×" | "·" => Some(("*", "write `*`")),
@@ -218,14 +216,14 @@ impl<'a> Lexer<'a> {
         };
         let span = self.span(start);
         let shown = if c.is_control() { c.escape_default().to_string() } else { text.clone() };
-        let mut diagnostic = Diagnostic::error("bad-character", format!("`{shown}` is not used in this language"))
+        let mut diagnostic = Diagnostic::error("bad-character", format!("unexpected character `{shown}`"))
             .primary(span, advice.map_or("", |(_, words)| words));
         if let Some((fix, _)) = advice.filter(|(fix, _)| !fix.is_empty()) {
             diagnostic = diagnostic.fix(span, fix);
         }
         self.report(diagnostic);
         if matches!(text.as_str(), "'" | "#") {
-            // What follows is text in another language's spelling: reading it would only add faults.
+            // The rest of the line is a foreign string or comment: lexing it would only add errors.
             self.at += self.rest().find('\n').unwrap_or(self.rest().len());
         }
         self.push(TokenKind::Bad, start);

@@ -1,5 +1,4 @@
-//! Text and tree: the lexer, the parser, the syntax tree, its printers and the formatter, for both forms of a file. Nothing here knows what a
-//! name means.
+//! The lexer, the parser, the syntax tree, its printers and the formatter, for both forms of a file. Names are not resolved here.
 
 pub mod ast;
 pub mod format;

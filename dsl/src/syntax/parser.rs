@@ -1,8 +1,8 @@
-//! Tokens to the tree, by recursive descent with one token of look-ahead.
+//! The parser: recursive descent with one token of lookahead.
 //!
-//! Each function reads one thing of the grammar in GRAMMAR.md. A function that cannot go on reports why and fails;
-//! the nearest list of statements or definitions then looks for the next beginning, so that one run reports
-//! every fault. Faults that leave the meaning clear are reported and reading goes on.
+//! Each function parses one production of GRAMMAR.md. After an error it reports and fails, and the enclosing list of statements or
+//! definitions synchronises at the next one, so that one run reports every error. Where the intent is clear, it reports and recovers
+//! in place.
 
 use crate::ast::{self, Ident};
 use crate::diagnostic::Diagnostic;
@@ -20,18 +20,17 @@ mod types;
 
 pub use item::VERSION;
 
-/// How deep brackets, blocks and operators may lie within each other.
+/// The maximal nesting depth of brackets, blocks and operators.
 pub const MAX_DEPTH: u32 = 128;
 
-/// Reads a `.dl` text. The tree holds whatever could be read; it is only good for further stages if no diagnostic is
-/// an error.
+/// Parses a `.dl` file. If a diagnostic is an error, the tree is partial and not fit for later stages.
 pub fn parse(source: SourceId, text: &str) -> (ast::File, Vec<Diagnostic>) {
     let mut parser = Parser::new(source, text);
     let file = parser.file();
     (file, parser.finish())
 }
 
-/// Reads the signatures of builtins: definitions of which the compiler provides the body.
+/// Parses the signatures of builtins: definitions without bodies.
 pub(crate) fn parse_signatures(source: SourceId, text: &str) -> (ast::File, Vec<Diagnostic>) {
     let mut parser = Parser { signatures: true, ..Parser::new(source, text) };
     let file = parser.file();
@@ -48,22 +47,22 @@ pub(crate) struct Parser<'a> {
     source: SourceId,
     text: &'a str,
     tokens: Vec<Token>,
-    /// The next token's number.
+    /// The index of the next token.
     index: usize,
     diagnostics: Vec<Diagnostic>,
-    /// The token at which a fault was last reported: a second complaint about it would be noise.
+    /// The token of the last error: a second error at it would be noise.
     blamed: Option<usize>,
-    /// Whether a line's end ends things here: so it is between braces, and not within other brackets.
+    /// Whether a line end ends a statement: so it is between braces, but not in other brackets.
     lines: bool,
-    /// How deep the current thing lies.
+    /// The current nesting depth.
     depth: u32,
-    /// How deep the deepest part of the current expression lies; operators push it down.
+    /// The depth of the deepest part of the current expression; each operator adds a level on top.
     reach: u32,
-    /// Whether `_` may stand for a value, since a pattern may come of it.
+    /// Whether `_` is accepted as a value, since the expression may turn out to be a pattern.
     holes: bool,
-    /// Whether `yield` has a loop to go to.
+    /// Whether `yield` is within a `scan`.
     in_scan: bool,
-    /// Whether definitions have no body, since the compiler provides it.
+    /// Whether definitions have no body, as signatures of builtins.
     signatures: bool,
 }
 
@@ -72,7 +71,7 @@ impl<'a> Parser<'a> {
         Self::of(source, text, lexer::lex(source, text))
     }
 
-    /// For a text that is the inside of a string.
+    /// Parses the inside of a string.
     pub(crate) fn string_body(source: SourceId, text: &'a str) -> Self {
         Self { lines: false, ..Self::of(source, text, lexer::lex_string_body(source, text)) }
     }
@@ -94,20 +93,20 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// For a text that is a single expression or type: lines mean nothing in it.
+    /// Parses a single expression or type, where line ends have no meaning.
     pub(crate) fn fragment(source: SourceId, text: &'a str) -> Self {
         Self { lines: false, ..Self::new(source, text) }
     }
 
-    /// How deep what was read lies at most.
+    /// The maximal depth that was reached.
     pub(crate) fn reach(&self) -> u32 {
         self.reach
     }
 
-    /// Requires that nothing is left.
+    /// Requires the end of the input.
     pub(crate) fn finish_fragment<T>(mut self, parsed: Parsed<T>) -> (Option<T>, Vec<Diagnostic>) {
         if parsed.is_ok() && self.peek().kind != TokenKind::End {
-            self.unexpected("the end of this text");
+            self.unexpected("the end of the input");
         }
         (parsed.ok(), self.finish())
     }
@@ -123,7 +122,7 @@ impl<'a> Parser<'a> {
         &self.tokens[self.index]
     }
 
-    /// The token after the next one, to word a message better.
+    /// The token after the next one, for better messages.
     fn second(&self) -> &Token {
         &self.tokens[(self.index + 1).min(self.tokens.len() - 1)]
     }
@@ -161,7 +160,7 @@ impl<'a> Parser<'a> {
         self.eat_word(word).ok_or_else(|| self.unexpected(&format!("`{}`", word.text())))
     }
 
-    /// Where the last read token ended.
+    /// The end of the last token.
     fn last_end(&self) -> Span {
         match self.index.checked_sub(1) {
             Some(last) => self.tokens[last].span.after(),
@@ -169,24 +168,24 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// From `start` to the last read token.
+    /// From `start` to the last token.
     fn since(&self, start: Span) -> Span {
         start.to(self.last_end())
     }
 
-    /// Whether the statement ends before the next token because its line does.
+    /// Whether a line end before the next token ends the statement.
     fn line_ended(&self) -> bool {
         self.lines && self.peek().first
     }
 
-    /// Whether the next token stands at the very beginning of its line.
+    /// Whether the next token is in the first column.
     fn at_margin(&self) -> bool {
         let token = self.peek();
         let start = token.span.start as usize;
         token.first && (start == 0 || self.text.as_bytes().get(start - 1) == Some(&b'\n'))
     }
 
-    /// Whether a definition or import begins here, at the start of a line.
+    /// Whether a definition or import starts here, in the first column.
     fn at_item(&self) -> bool {
         self.at_margin() && matches!(self.peek().kind, TokenKind::Word(word) if word.begins_item())
     }
@@ -209,11 +208,11 @@ impl<'a> Parser<'a> {
         }
         let span = self.peek().span;
         self.report(
-            Diagnostic::error("too-deep", format!("this lies more than {MAX_DEPTH} levels deep"))
+            Diagnostic::error("too-deep", format!("nested more than {MAX_DEPTH} levels deep"))
                 .primary(span, "brackets, blocks and operators are counted")
                 .help("name parts of it with `let`"),
         );
-        // What follows would be read at the wrong depth: nothing of it.
+        // The rest would be parsed at the wrong depth: skip all of it.
         self.index = self.tokens.len() - 1;
         self.blamed = Some(self.index);
         Err(Failed)
@@ -226,57 +225,57 @@ impl<'a> Parser<'a> {
         result
     }
 
-    // Faults.
+    // Errors.
 
     fn report(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic);
     }
 
-    /// Reports that the next token is not what was wanted.
-    fn unexpected(&mut self, wanted: &str) -> Failed {
+    /// Reports that the next token is not the expected one.
+    fn unexpected(&mut self, expected: &str) -> Failed {
         let (token, index) = (self.peek().clone(), self.index);
-        // Empty tokens end strings that do not end: that has been reported.
+        // Empty tokens close unterminated strings, which the lexer has reported.
         let made_up = token.span.is_empty() && token.kind != TokenKind::End;
         if token.kind == TokenKind::Bad || made_up || self.blamed.replace(index) == Some(index) {
             return Failed;
         }
         let diagnostic = match &token.kind {
             _ if self.at_foreign_choice() => self.foreign_choice(),
-            TokenKind::Doc(_) => Diagnostic::error("misplaced", format!("expected {wanted}, found a `///` comment"))
+            TokenKind::Doc(_) => Diagnostic::error("misplaced", format!("expected {expected}, found a `///` comment"))
                 .primary(token.span, "`///` documents the definition, argument or statement after it")
                 .fix(Span { end: token.span.start + 3, ..token.span }, "//"),
             kind if self.line_ended() && *kind != TokenKind::End => {
-                Diagnostic::error("unexpected-token", format!("expected {wanted} before the end of the line"))
-                    .primary(self.last_end(), format!("{wanted} is missing here"))
+                Diagnostic::error("unexpected-token", format!("expected {expected} before the end of the line"))
+                    .primary(self.last_end(), format!("{expected} is missing here"))
             }
-            kind => Diagnostic::error("unexpected-token", format!("expected {wanted}, found {kind}"))
+            kind => Diagnostic::error("unexpected-token", format!("expected {expected}, found {kind}"))
                 .primary(token.span, ""),
         };
         self.report(diagnostic);
         Failed
     }
 
-    /// Reads the bracket that closes the one at `open`, after a list of which `another` names one more element.
+    /// Expects the bracket that closes the one at `open`; `another` describes the alternative, such as a further element.
     fn close(&mut self, open: Span, symbol: Symbol, another: &str) -> Parsed<Span> {
         if let Some(span) = self.eat(symbol) {
             return Ok(span);
         }
         let token = self.peek().clone();
-        let begins = match &token.kind {
+        let starts = match &token.kind {
             TokenKind::End => true,
             TokenKind::Word(word) => token.first && (word.begins_item() || word.begins_statement()),
             TokenKind::Symbol(Symbol::RParen | Symbol::RBracket | Symbol::RBrace) => true,
             _ => false,
         };
-        if !begins {
+        if !starts {
             return Err(self.unexpected(another));
         }
         if self.blamed.replace(self.index) != Some(self.index) {
             let here = if token.kind == TokenKind::End { self.last_end() } else { token.span };
             let opened = &self.text[open.range()];
             self.report(
-                Diagnostic::error("unclosed-bracket", format!("`{opened}` is never closed"))
-                    .primary(open, format!("wants its `{}`", symbol.text()))
+                Diagnostic::error("unclosed-bracket", format!("unclosed `{opened}`"))
+                    .primary(open, format!("expected a matching `{}`", symbol.text()))
                     .secondary(here, format!("found {} instead", token.kind)),
             );
         }
@@ -285,7 +284,7 @@ impl<'a> Parser<'a> {
 
     // Names.
 
-    /// A name for `what`, which a reserved word cannot be.
+    /// A name for `what`; a reserved word is an error.
     pub(crate) fn name(&mut self, what: &str) -> Parsed<Ident> {
         let token = self.peek().clone();
         match token.kind {
@@ -298,7 +297,7 @@ impl<'a> Parser<'a> {
                 self.bump();
                 let text = word.text();
                 self.report(
-                    Diagnostic::error("reserved-word", format!("`{text}` is a word of the language, not {what}"))
+                    Diagnostic::error("reserved-word", format!("expected {what}, found the keyword `{text}`"))
                         .primary(token.span, "choose another name")
                         .fix(token.span, format!("{text}_")),
                 );
@@ -308,7 +307,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// A name that a definition gives: lower case.
+    /// A new name: lower case.
     pub(crate) fn new_name(&mut self, what: &str) -> Parsed<Ident> {
         let name = self.name(what)?;
         self.check_lower(&name);
@@ -322,7 +321,7 @@ impl<'a> Parser<'a> {
             self.report(
                 Diagnostic::error(
                     "bad-name",
-                    format!("`{}` begins with a capital, which marks a dimension", name.name),
+                    format!("`{}` starts with a capital, which marks a dimension", name.name),
                 )
                 .primary(name.span, format!("write `{lower}`"))
                 .fix(name.span, lower),

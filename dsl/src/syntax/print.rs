@@ -1,7 +1,7 @@
-//! The tree as a `.dl` text: what `dlc fmt --to=dl` writes.
+//! Prints a tree as `.dl`, for `dlc fmt --to=dl`.
 //!
-//! Texts that were `.dl` are formatted by [`crate::format()`], which keeps comments and line breaks; the printer serves
-//! trees that came from RON.
+//! `.dl` files are formatted by [`crate::format()`], which keeps comments and line breaks; the printer is for trees that were parsed
+//! from RON.
 
 use crate::ast::*;
 use crate::span::SourceId;
@@ -16,11 +16,11 @@ pub(crate) use expr::{attribute_text, expr_text, float_text, instance_name_text,
 /// A line longer than this is broken at its pipes or its brackets.
 const WIDTH: usize = 100;
 
-/// The tree as text, in its one formatting.
+/// Prints a tree, formatted.
 pub fn to_dl(file: &File) -> String {
     let mut printer = Printer::default();
     printer.file(file);
-    // The formatter aligns and indents; it refuses only faulty texts, and what came from a tree with faults stays as is.
+    // The formatter aligns and indents. It fails only on the output of a tree with errors, which is left as is.
     crate::format::format(SourceId::default(), &printer.out).unwrap_or(printer.out)
 }
 
@@ -42,7 +42,7 @@ struct Printer {
 
 impl Printer {
     fn line(&mut self, text: &str) {
-        // A text of several lines (a block in an expression) comes with its own relative indentation.
+        // A block in an expression spans lines, with its own relative indentation.
         for line in text.split('\n') {
             self.out.extend(std::iter::repeat_n(' ', 2 * self.indent));
             self.out.push_str(line);
@@ -210,7 +210,7 @@ impl Printer {
         self.line(&format!("{word} {}: {}{init}", weight.name.name, type_text(&weight.ty)));
     }
 
-    /// A statement that ends with a value; a long pipe takes a line a step.
+    /// A statement that ends with a value; a long pipe is broken at each step.
     fn value_line(&mut self, head: &str, value: &Expr) {
         let text = format!("{head}{}", expr_text(value));
         match &value.kind {
@@ -227,7 +227,7 @@ impl Printer {
     }
 }
 
-/// Statements as they stand in braces inside of an expression.
+/// Statements in braces within an expression.
 pub(crate) fn stmts_text(block: &Block) -> String {
     let mut printer = Printer::default();
     printer.stmts(block);

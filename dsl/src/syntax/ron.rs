@@ -1,11 +1,11 @@
-//! The RON form of a file: the same tree as from `.dl`, and back.
+//! The RON form of a file: parses to the same tree as `.dl`, and prints it.
 //!
-//! A list is a pipeline, a string is an expression of the language, a call has the words of `.dl`. GRAMMAR.md says
-//! it all. Everything is read by serde through borrowed `&RawValue`s, whose addresses tell where they stand, so that
-//! faults point into the RON text, also inside of strings.
+//! A list is a pipeline, a string is an expression of the language, a call is named as in `.dl`; GRAMMAR.md defines the form. All
+//! values are deserialised as borrowed `&RawValue`s, whose addresses give their spans, so that errors point into the RON source, also
+//! inside of strings.
 //!
 //! Where a signature expects a string (a file's name, a `string` argument of a definition, also of an imported one), a RON string is
-//! that text and not an expression; `text("…")` and `expr("…")` say outright which is meant.
+//! that text and not an expression; `text("…")` and `expr("…")` are explicit.
 
 use crate::ast::File;
 use crate::diagnostic::{Diagnostic, has_errors};
@@ -30,15 +30,15 @@ pub(crate) use write::write;
 pub(crate) use texts::Texts;
 use texts::{Mode, Site};
 
-/// Reads a RON text, as [`crate::parse`] reads a `.dl` one, whose strings are decided by these signatures and by those in it.
+/// Parses a RON file. Its own signatures and those of `known` decide which strings are texts.
 pub(crate) fn parse(source: SourceId, text: &str, known: &Texts) -> (File, Vec<Diagnostic>) {
-    /// How deep a text may lie for certain: each level of steps is up to five of RON's brackets, or a few of `.dl`.
+    /// A depth that is always safe: each level of steps is up to five of RON's brackets, or a few of `.dl`.
     const SHALLOW: u32 = MAX_DEPTH / 8;
     let (file, mut diagnostics, (depth, place)) = read(source, text, known);
-    // Strings are read one by one, but in a `.dl` file they would stand within everything around, and in the RON that is written
-    // some steps take a level more. What is read here can be converted.
+    // Strings are parsed one by one, but in a `.dl` file they are nested in everything around them, and printed RON nests
+    // some steps a level deeper. Accept only what can be converted.
     if depth > SHALLOW && !has_errors(&diagnostics) {
-        let too_deep = |faults: &[Diagnostic]| faults.iter().any(|fault| fault.code == "too-deep");
+        let too_deep = |errors: &[Diagnostic]| errors.iter().any(|error| error.code == "too-deep");
         if too_deep(&crate::parse(source, &crate::to_dl(&file)).1)
             || too_deep(&read(source, &write(&file, known), known).1)
         {
@@ -48,7 +48,7 @@ pub(crate) fn parse(source: SourceId, text: &str, known: &Texts) -> (File, Vec<D
     (file, diagnostics)
 }
 
-/// Whether a RON text names the language that it is in, by a field `dlc` of its outermost brackets. What follows may be wrong.
+/// Whether a RON file has the field `dlc` in its outermost parentheses, which marks it as a model. The rest may be malformed.
 pub fn names_language(text: &str) -> bool {
     let mut depth = 0;
     let lexemes: Vec<_> = lex::lexemes(text).into_iter().filter(|l| l.kind != LexemeKind::Comment).collect();
@@ -69,7 +69,7 @@ pub fn names_language(text: &str) -> bool {
     false
 }
 
-/// The tree and its faults, and the deepest place with the number of levels that it lies below the outermost.
+/// The tree and its errors, and the span of the deepest node with its depth.
 fn read(source: SourceId, text: &str, known: &Texts) -> (File, Vec<Diagnostic>, (u32, Span)) {
     let mut reader = raw::Reader::new(source, text, known.clone());
     let file = reader.file();
@@ -77,7 +77,7 @@ fn read(source: SourceId, text: &str, known: &Texts) -> (File, Vec<Diagnostic>, 
     (file, reader.finish(), deepest)
 }
 
-/// Names of steps that are no calls; a definition of such a name is called through `call("name", …)`.
+/// Names of steps that are not calls; a definition of such a name is called by `call("name", …)`.
 const STEPS: &[&str] = &[
     "let",
     "set",

@@ -1,11 +1,11 @@
-//! Attributes: which there are, where they may stand, and how they are written.
+//! Checks attributes: their names, where they are allowed, and their arguments.
 
 use crate::ast::{Attribute, Expr, ExprKind};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::hir::Contents;
 use crate::span::Span;
 
-/// The warnings that `@allow` silences, by their codes; it writes them with `_`.
+/// The codes of the warnings that `@allow` silences, where they are written with `_`.
 const WARNINGS: &[&str] = &[
     "unused-let",
     "unused-argument",
@@ -19,7 +19,7 @@ const WARNINGS: &[&str] = &[
     "deprecated",
 ];
 
-/// A warning that is silenced, and where.
+/// A silenced warning, with the span where it is silenced.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Allowed {
     code: &'static str,
@@ -27,13 +27,13 @@ pub(crate) struct Allowed {
 }
 
 impl Allowed {
-    /// Whether it silences a warning.
+    /// Whether it silences this warning.
     pub fn silences(&self, warning: &Diagnostic) -> bool {
         self.code == warning.code && warning.span().is_some_and(|span| self.within.contains(span))
     }
 }
 
-/// The warnings that attributes silence in what they stand before.
+/// The warnings that attributes silence in the node they belong to.
 pub(crate) fn allowed(attributes: &[Attribute], within: Span) -> impl Iterator<Item = Allowed> {
     let names = attributes.iter().filter(|a| a.name.name == "allow").flat_map(|a| &a.args);
     let codes = names.filter_map(|arg| warning(word(&arg.value)?));
@@ -46,14 +46,14 @@ pub(super) fn allows_unused(attributes: &[Attribute]) -> bool {
     names.filter_map(|arg| word(&arg.value)).any(|word| word == "unused_parameter")
 }
 
-/// Checks the attributes before something where those of `own` mean something, beside `@allow` of a warning.
-pub(super) fn check(attributes: &[Attribute], own: &[&str], faults: &mut Vec<Diagnostic>) {
+/// Checks the attributes of a node that may have those of `own`, besides `@allow` of a warning.
+pub(super) fn check(attributes: &[Attribute], own: &[&str], errors: &mut Vec<Diagnostic>) {
     for attribute in attributes {
         let name = &attribute.name.name;
         let words: Vec<&str> = attribute.args.iter().filter_map(|arg| word(&arg.value)).collect();
         if name == "allow" && words.len() == attribute.args.len() && !words.contains(&"unused_parameter") {
             if let Some(error) = unknown(attribute, &words) {
-                faults.push(error);
+                errors.push(error);
             }
             continue;
         }
@@ -68,21 +68,21 @@ pub(super) fn check(attributes: &[Attribute], own: &[&str], faults: &mut Vec<Dia
                     Some(meant) => format!("do you mean `@{meant}`?"),
                     None => "attributes are @allow, @gradient and @recompute".to_owned(),
                 };
-                faults.push(error.primary(attribute.name.span, label));
+                errors.push(error.primary(attribute.name.span, label));
                 continue;
             }
         };
         if !own.contains(&name.as_str()) {
-            let error = Diagnostic::error("misplaced", format!("`@{name}` means nothing here"));
+            let error = Diagnostic::error("misplaced", format!("`@{name}` has no effect here"));
             let label = match name.as_str() {
-                "allow" => "it stands before a `param`",
-                "recompute" => "it stands before a `scan`",
-                _ => "it stands before a `fn`",
+                "allow" => "only allowed before a `param`",
+                "recompute" => "only allowed before a `scan`",
+                _ => "only allowed before a `fn`",
             };
-            faults.push(error.primary(attribute.span, label));
+            errors.push(error.primary(attribute.span, label));
         } else if !fits {
-            let error = Diagnostic::error("type-mismatch", format!("`@{name}` is written {what}"));
-            faults.push(error.primary(attribute.span, format!("not {what}")));
+            let error = Diagnostic::error("type-mismatch", format!("wrong arguments of `@{name}`"));
+            errors.push(error.primary(attribute.span, format!("expected {what}")));
         }
     }
 }
@@ -93,7 +93,9 @@ fn unknown(attribute: &Attribute, words: &[&str]) -> Option<Diagnostic> {
     let error = |message: String| Diagnostic::error("unknown-name", message);
     let help = format!("warnings are {} and, before a `param`, unused_parameter", known.join(", "));
     let Some(at) = words.iter().position(|word| warning(word).is_none()) else {
-        let error = error("`@allow` names no warning".to_owned()).primary(attribute.span, "which one?").help(help);
+        let error = error("missing warning in `@allow`".to_owned())
+            .primary(attribute.span, "expected the name of a warning")
+            .help(help);
         return words.is_empty().then_some(error);
     };
     let (error, span) = (error(format!("there is no warning `{}`", words[at])), attribute.args[at].span);
@@ -108,7 +110,7 @@ fn warning(word: &str) -> Option<&'static str> {
     WARNINGS.iter().find(|code| code.replace('-', "_") == word).copied()
 }
 
-/// What the library's `@reads` says of the files that a builtin reads.
+/// The contents of files according to the library's `@reads`.
 pub(super) fn reads(attributes: &[Attribute]) -> Option<Contents> {
     let reads = attributes.iter().find(|attribute| attribute.name.name == "reads")?;
     match word(&reads.args.first()?.value)? {
@@ -119,7 +121,7 @@ pub(super) fn reads(attributes: &[Attribute]) -> Option<Contents> {
     }
 }
 
-/// The name that an expression is.
+/// The name, if the expression is one.
 pub(super) fn word(e: &Expr) -> Option<&str> {
     if let ExprKind::Name(name) = &e.kind { Some(name) } else { None }
 }

@@ -1,4 +1,4 @@
-//! Calls: what is called, and which argument goes to which parameter.
+//! Calls: resolves the callee and binds the arguments to its parameters.
 
 use super::Names;
 use super::scope::Kind;
@@ -14,7 +14,7 @@ use crate::span::Span;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Use<'s> {
     pub form: Form,
-    /// The places of what a pipe, or an update of its optimizer, gives it.
+    /// The spans of the arguments that are not written: a piped value, or the weight and gradient of an optimizer.
     pub left: &'s [Span],
 }
 
@@ -32,12 +32,12 @@ impl<'a> Names<'a> {
         if let Callee::Item { at, .. } = resolved.callee
             && self.program.definition(at).is_some_and(|definition| definition.kind == DefinitionKind::Fn)
         {
-            self.faults.push(bind::no_block(&call.callee));
+            self.errors.push(bind::no_block(&call.callee));
         }
         resolved
     }
 
-    /// A call with a callee that is known, `left` of whose arguments are not written.
+    /// A call whose callee is known; the arguments at `left` are not written.
     pub(super) fn with_callee(&mut self, call: &'a Call, callee: Callee, left: usize) -> tree::Call {
         let args = match &callee {
             Callee::Item { at, params } => {
@@ -45,7 +45,7 @@ impl<'a> Names<'a> {
                 let of_item = bind::Callee::of(program.item(*at));
                 self.args(&call.args, |arg| of_item.delays(params[left + arg]))
             }
-            // what is called may let them wait
+            // the callee decides which arguments are lazy
             Callee::Local(..) | Callee::Setting => self.args(&call.args, |_| true),
         };
         let instance = call.name.as_ref().map(|name| tree::InstanceName {
@@ -63,7 +63,7 @@ impl<'a> Names<'a> {
         tree::Call { name: call.callee.clone(), callee, args, instance, number, span: call.span }
     }
 
-    /// The number of a call, before those in its arguments. That of a `layer` runs nothing.
+    /// Numbers a call, before the calls in its arguments. The declaration of a `layer` runs nothing and has no number.
     fn number(&mut self, call: &'a Call, form: Form) -> CallNumber {
         let Some((calls, unnamed)) = self.numbers.as_mut().filter(|_| form == Form::Call) else {
             return CallNumber::NONE;
@@ -74,7 +74,7 @@ impl<'a> Names<'a> {
         CallNumber { unnamed: *count, ordinal: *calls }
     }
 
-    /// Checks that the `as` of a call names something: its weights, or a metric. `bound` is what binds the callee's name in scope.
+    /// Checks that the `as` of a call names weights or a metric. `bound` is the binding of the callee's name, if it is a local.
     pub(super) fn instance_name(&mut self, call: &'a Call, bound: Option<Kind>, item: Option<ItemRef>) {
         let Some(name) = call.name.as_ref().filter(|_| !self.metrics.contains(&call.span)) else { return };
         let callee = &call.callee.name;
@@ -87,23 +87,23 @@ impl<'a> Names<'a> {
                 InstanceNameKind::Word(word) => format!("delete this `as`; to name a value, write `let {word} = …`"),
                 _ => "delete this `as`".to_owned(),
             };
-            error(format!("`{callee}` owns no weights, so that there is nothing to name"), help)
+            error(format!("`{callee}` has no weights to name"), help)
         };
         match (bound, item) {
-            (Some(Kind::Layer), _) => self.faults.push(error(
+            (Some(Kind::Layer), _) => self.errors.push(error(
                 format!("the weights of `{callee}` are named where `layer` declares it"),
                 "delete this `as`: all calls of a layer share its weights".to_owned(),
             )),
-            // an argument may be any function
+            // the value of an argument is known at each call only
             (Some(_), _) => {}
             (None, Some(at)) if self.program.definition(at).is_some() => self.found.instances.push((at, no_weights())),
-            // which is reported
+            // reported elsewhere
             (None, None) => {}
-            _ => self.faults.push(no_weights()),
+            _ => self.errors.push(no_weights()),
         }
     }
 
-    /// Arguments, of which some may be calls that wait for the shape of a weight.
+    /// Resolves arguments; calls for the parameters that `waits` selects are lazy.
     pub(super) fn args(&mut self, args: &'a [Arg], delays: impl Fn(usize) -> bool) -> Vec<tree::Arg> {
         let args = args.iter().enumerate().map(|(i, arg)| tree::Arg {
             name: arg.name.clone(),
@@ -113,7 +113,7 @@ impl<'a> Names<'a> {
         args.collect()
     }
 
-    /// A value, which waits for the shape of a weight if it is a call.
+    /// A value; with `waits`, a call is evaluated lazily, once the shape of a weight is known.
     pub(super) fn value(&mut self, e: &'a Expr, waits: bool) -> tree::Expr {
         self.waits = waits && matches!(e.kind, ExprKind::Call(_));
         self.expr(e)
@@ -130,7 +130,7 @@ impl<'a> Names<'a> {
                 self.loops.iter_mut().for_each(|around| around.calls.push(name.clone()));
             }
         }
-        // a function that is given may be a block
+        // a function passed as an argument may be a block
         self.owns |= matches!(bound, Some((Kind::Argument | Kind::Layer, _)));
         if let Some((kind, Some(local))) = bound
             && (!matches!(kind, Kind::Weight | Kind::State) || item.is_none())
@@ -149,15 +149,15 @@ impl<'a> Names<'a> {
             }
             Some(_) => self.bound(call, at, usage, waits),
             None => {
-                let message = format!("`{name}` is a dataset, which a model cannot call");
+                let message = format!("`{name}` is a dataset: a model cannot call it");
                 let error = Diagnostic::error("type-mismatch", message).primary(call.callee.span, "a dataset");
-                self.faults.push(error);
+                self.errors.push(error);
                 Callee::Setting
             }
         }
     }
 
-    /// The callee at `at` with its parameters for the arguments. What waits may get more of them.
+    /// The callee at `at`, with the parameter of each argument. A lazy call may be passed more arguments later.
     pub(super) fn bound(&mut self, call: &'a Call, at: ItemRef, usage: Use<'_>, waits: bool) -> Callee {
         let program: &'a Program = self.program;
         self.mention(at);
@@ -173,14 +173,14 @@ impl<'a> Names<'a> {
                 let missing = callee.missing(form, &given, self.in_init, call.span);
                 if let Some(mut error) = missing.filter(|_| !waits) {
                     if self.in_init {
-                        error.message = format!("as a first value, {}", error.message);
+                        error.message = format!("in an initial value: {}", error.message);
                     }
-                    self.faults.push(error);
+                    self.errors.push(error);
                 }
                 Callee::Item { at, params }
             }
             Err(errors) => {
-                self.faults.extend(errors);
+                self.errors.extend(errors);
                 Callee::Setting
             }
         }

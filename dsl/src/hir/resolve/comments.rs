@@ -1,4 +1,4 @@
-//! Comments that are meant as divisions: `D // heads`.
+//! Warns of comments that look like Python's integer division: `D // heads`.
 
 use rustc_hash::FxHashSet;
 
@@ -7,8 +7,8 @@ use crate::hir::Program;
 use crate::lexer::{Symbol, Token, TokenKind, lex};
 use crate::span::Span;
 
-/// Warns of comments of the opened file that follow an expression and read like the right side of a division: a name of the file, a
-/// number, or something in parentheses, and nothing else.
+/// Warns of comments of the main file that follow an expression and read like a divisor: a name of the file, a number, or an expression in
+/// parentheses, and nothing else.
 pub(super) fn check(program: &Program, warnings: &mut Vec<Diagnostic>) {
     let source = program.main().source;
     let Some(text) = program.sources.get(source).filter(|source| !source.name().ends_with(".ron")) else { return };
@@ -28,14 +28,14 @@ pub(super) fn check(program: &Program, warnings: &mut Vec<Diagnostic>) {
 }
 
 fn warning(last: Span, comment: Span, dividend: &str, divisor: &str) -> Diagnostic {
-    // of a longer expression only the end is known here
+    // the tokens show only where a longer expression ends
     let dividend = if dividend.ends_with([')', ']']) { "…" } else { dividend };
     let message = format!("`// {divisor}` is a comment, not a division");
     Diagnostic::warning("division-comment", message)
-        .primary(last, "is not divided")
-        .secondary(comment, "`//` begins a comment")
+        .primary(last, "not divided")
+        .secondary(comment, "`//` starts a comment")
         .help(format!(
-            "to divide and round down, write `floor_div({dividend}, {divisor})`; of a comment, write more than the operand"
+            "to divide and round down, write `floor_div({dividend}, {divisor})`; in a comment, write more than the operand"
         ))
 }
 
@@ -56,7 +56,7 @@ fn is_operand(text: &str, names: &FxHashSet<&str>) -> bool {
     };
     let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
     let words = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || " _.+-*/%()".contains(c));
-    // in parentheses, a remark in words has no operators
+    // words in parentheses without an operator are a remark
     let grouped =
         inner.is_some_and(|inner| words(inner) && (names.contains(inner) || inner.contains(['+', '-', '*', '/', '%'])));
     number(text) || names.contains(text) || grouped

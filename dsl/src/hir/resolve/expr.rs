@@ -1,4 +1,4 @@
-//! Expressions, and what names mean in them.
+//! Expressions and the names in them.
 
 use super::Names;
 use super::call::Use;
@@ -14,8 +14,8 @@ impl<'a> Names<'a> {
         use tree::ExprKind as Kind;
         let kind = match &e.kind {
             ExprKind::Int(i) => Kind::Int(i64::try_from(*i).unwrap_or_else(|_| {
-                let error = Diagnostic::error("number-out-of-range", format!("{i} is too large"));
-                self.faults.push(error.primary(e.span, "not an i64"));
+                let error = Diagnostic::error("number-out-of-range", format!("the integer {i} is out of range"));
+                self.errors.push(error.primary(e.span, "does not fit in i64"));
                 0
             })),
             ExprKind::Float(x) => Kind::Float(*x),
@@ -99,7 +99,7 @@ impl<'a> Names<'a> {
         parts.collect()
     }
 
-    /// What a name means as a value; of one that nothing binds, it does not matter.
+    /// Resolves a name to a value; an unbound name is reported and yields a placeholder.
     fn name(&mut self, name: &'a str, span: Span) -> tree::ExprKind {
         if let Some((_, local)) = self.scopes.use_of(name) {
             return match local {
@@ -120,15 +120,18 @@ impl<'a> Names<'a> {
         let otherwise = self.program.lookup(self.module, name);
         if let Some(at) = otherwise {
             self.mention(at);
-            self.found.handed_on.insert(at);
+            self.found.passed_as_values.insert(at);
         }
         if let Some(name) = AMBIENT.iter().chain(AMBIENT_IN_PLACES).find(|ambient| **ambient == name) {
             return tree::ExprKind::Ambient(Ambient { name, otherwise });
         }
         match otherwise {
             Some(at) if self.program.definition(at).is_none() => {
-                let message = format!("`{name}` is a dataset, which only `data` and `test` of a train section use");
-                self.faults.push(Diagnostic::error("type-mismatch", message).primary(span, "not a value"));
+                let message = format!("expected a value, found the dataset `{name}`");
+                self.errors.push(
+                    Diagnostic::error("type-mismatch", message)
+                        .primary(span, "a dataset is used by the settings of `train`"),
+                );
                 tree::ExprKind::None
             }
             Some(at) => tree::ExprKind::Definition(at),
@@ -142,7 +145,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The local of a name in a `train` section that only the data can give.
+    /// The local of an unbound name in a `train` section, which may be a field of the data.
     fn of_data(&mut self, name: &'a str, span: Span) -> tree::LocalId {
         if let Some(known) = self.outer.as_ref().and_then(|outer| outer.get(name)) {
             return *known;

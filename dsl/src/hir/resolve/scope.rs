@@ -1,4 +1,4 @@
-//! The names in scope, what binds them, and whether anything uses them.
+//! Scopes: the bindings of names, and whether they are used.
 
 use std::cell::Cell;
 
@@ -8,16 +8,16 @@ use crate::diagnostic::Diagnostic;
 use crate::hir::tree::LocalId;
 use crate::span::Span;
 
-/// What binds a name.
+/// The kind of a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A `let` of one name.
     Let,
-    /// One name of a `let` of several.
+    /// One name of a destructuring `let`.
     Part,
     Argument,
     Dimension,
-    /// What each iteration of a loop binds.
+    /// A loop variable.
     Iteration,
     Weight,
     State,
@@ -28,7 +28,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// What messages call it.
+    /// The word for it in messages.
     pub fn word(self) -> &'static str {
         match self {
             Kind::Let | Kind::Part => "value",
@@ -44,7 +44,7 @@ impl Kind {
         }
     }
 
-    /// Whether a statement gives it a new value.
+    /// Whether a statement may rebind it.
     fn is_rebound(self) -> bool {
         matches!(self, Kind::Let | Kind::Part | Kind::Argument | Kind::State)
     }
@@ -67,7 +67,7 @@ pub(super) struct Scopes<'a> {
     /// Names of scopes that have ended.
     ended: FxHashMap<&'a str, Span>,
     pub warnings: Vec<Diagnostic>,
-    /// The errors for layers that nothing calls, by their names.
+    /// The errors for layers that are never called, by their names.
     uncalled: Vec<(&'a str, Diagnostic)>,
 }
 
@@ -93,14 +93,14 @@ impl<'a> Scopes<'a> {
         self.ended.extend(scope.into_iter().map(|(name, binding)| (name, binding.span)));
     }
 
-    /// Binds a name; where it is bound in this scope already, if it must not be and nothing else reports it.
+    /// Binds a name. Returns the span of an earlier binding in this scope, if that is an error which nothing else reports.
     pub fn bind(&mut self, name: &'a str, span: Span, kind: Kind, local: Option<LocalId>) -> Option<Span> {
         let (inner, outer) = self.scopes.split_last_mut().expect("there is a scope");
-        // A weight is named for the tree of weights: `if bias { param bias: … }`.
+        // The name of a weight is also its name in checkpoints: `if bias { param bias: … }` is no mistake.
         let is_chosen = matches!(kind, Kind::Let | Kind::Part | Kind::Iteration);
         if let Some(hidden) = outer.iter().rev().find_map(|scope| scope.get(name)).filter(|_| is_chosen) {
             let warning = Diagnostic::warning("hidden-name", format!("`{name}` hides another `{name}`"))
-                .primary(span, format!("another {}, known only inside of these braces", kind.word()))
+                .primary(span, format!("another {}, in scope only inside these braces", kind.word()))
                 .secondary(hidden.span, format!("the {} that it hides", hidden.kind.word()));
             let rebound = kind != Kind::Iteration && hidden.kind.is_rebound();
             self.warnings.push(warning.help(match rebound {
@@ -122,37 +122,36 @@ impl<'a> Scopes<'a> {
         self.scopes.iter().rev().find_map(|scope| scope.get(name))
     }
 
-    /// What binds a name that is used.
+    /// The binding of a name, which counts as used.
     pub fn use_of(&self, name: &str) -> Option<(Kind, Option<LocalId>)> {
         let binding = self.find(name)?;
         binding.used.set(true);
         Some((binding.kind, binding.local))
     }
 
-    /// Takes what is bound so in the innermost scope as unused so far.
+    /// Marks the bindings of this kind in the innermost scope as unused.
     pub fn forget_uses(&self, kind: Kind) {
         let scope = self.scopes.last().expect("there is a scope");
         scope.values().filter(|binding| binding.kind == kind).for_each(|binding| binding.used.set(false));
     }
 
-    /// Where a name was bound that is used, and is known no longer.
+    /// The span of the last binding of a name that is out of scope.
     pub fn ended(&mut self, name: &str) -> Option<Span> {
         self.uncalled.retain(|(layer, _)| *layer != name);
         self.ended.get(name).copied()
     }
 
-    /// The errors for layers that nothing calls.
+    /// The errors for layers that are never called.
     pub fn uncalled(&mut self) -> impl Iterator<Item = Diagnostic> {
         std::mem::take(&mut self.uncalled).into_iter().map(|(_, error)| error)
     }
 
-    /// Everything in scope.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &Binding)> {
         self.scopes.iter().rev().flat_map(|scope| scope.iter().map(|(name, binding)| (*name, binding)))
     }
 }
 
-/// The warning for a `let` that nothing uses.
+/// The warning for an unused `let`.
 fn unused(name: &str, binding: &Binding) -> Option<Diagnostic> {
     let help = match binding.kind {
         _ if binding.used.get() => return None,

@@ -1,4 +1,4 @@
-//! What `dataset` and `train` name.
+//! Names in `dataset` and `train` sections.
 
 use indexmap::IndexMap;
 
@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::call::Use;
 use super::scope::Kind;
-use super::{Names, attributes, twice};
+use super::{Names, attributes, duplicates};
 use crate::ast::*;
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::hir::bind::{self, Form};
@@ -15,7 +15,7 @@ use crate::hir::{ItemRef, Program};
 use crate::library::{LIBRARY, SETTINGS, SETTINGS_OF_UPDATE, library};
 use crate::span::Span;
 
-/// What a name means in a `train` section.
+/// What an outer name denotes in a `train` section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meaning {
     Dimension,
@@ -48,9 +48,9 @@ impl Meaning {
 
 impl<'a> Names<'a> {
     pub(super) fn dataset(&mut self, d: &'a Dataset) -> tree::Dataset {
-        twice(fields(d), |name| format!("`{}` has two fields named `{name}`", d.name.name), &mut self.faults);
+        duplicates(fields(d), |name| format!("`{}` has two fields named `{name}`", d.name.name), &mut self.errors);
         self.attributes(&d.attributes, &[], d.span);
-        // so that a `let` which nothing uses is known at the end
+        // a scope of its own, whose end reports unused `let`s
         self.scopes.push();
         d.params.iter().for_each(|param| drop(self.bind(&param.name, Kind::Argument)));
         let params = self.params(&d.params, |param| param.default.is_none());
@@ -71,8 +71,8 @@ impl<'a> Names<'a> {
                     tree::EntryKind::Field { binding: self.bind(name, Kind::Field), value }
                 }
                 EntryKind::Update { .. } => {
-                    let error = Diagnostic::error("misplaced", "`update` belongs into `train`");
-                    self.faults.push(error.primary(entry.span, "not in a dataset"));
+                    let error = Diagnostic::error("misplaced", "`update` is only allowed in `train`");
+                    self.errors.push(error.primary(entry.span, "not in a dataset"));
                     continue;
                 }
             };
@@ -80,7 +80,7 @@ impl<'a> Names<'a> {
         }
         if fields(d).next().is_none() {
             let error = Diagnostic::error("missing-setting", format!("the dataset `{}` has no field", d.name.name));
-            self.faults.push(error.primary(d.name.span, "write `name = …`"));
+            self.errors.push(error.primary(d.name.span, "write `name = …`"));
         }
         if self.module == 0 {
             let unused = self.unused_arguments(&d.params).map(|name| (self.at, name.clone())).collect::<Vec<_>>();
@@ -92,7 +92,7 @@ impl<'a> Names<'a> {
         tree::Dataset { name: d.name.clone(), params, entries, locals: std::mem::take(&mut self.locals) }
     }
 
-    /// A section's values are computed of the model's results, and of fields that only the data may tell; what it calls is always known.
+    /// The values of a section depend on results of the model and on fields, which may be unknown until the data is read; its callees are always known.
     pub(super) fn train(&mut self, train: &'a Train) -> tree::Train {
         self.attributes(&train.attributes, &[], train.span);
         let (mut args, mut params, mut outer) = (vec![], vec![], vec![]);
@@ -102,7 +102,7 @@ impl<'a> Names<'a> {
                 (args, params) = self.args_of_model(train, at);
                 outer = self.names_of_section(train, model);
             }
-            Err(error) => self.faults.push(*error),
+            Err(error) => self.errors.push(*error),
         }
         self.outer = Some(FxHashMap::default());
         let (section, updates) = self.scoped(|names| names.train_section(train));
@@ -134,7 +134,7 @@ impl<'a> Names<'a> {
         match callee.bind(Form::WithoutData, &[], args) {
             Ok(params) => (self.args(&train.args, |arg| callee.delays(params[arg])), params),
             Err(errors) => {
-                self.faults.extend(errors);
+                self.errors.extend(errors);
                 (vec![], vec![])
             }
         }
@@ -147,18 +147,18 @@ impl<'a> Names<'a> {
         if let Some(update) = updates.first() {
             let both = section.settings.iter().filter(|(name, _)| matches!(&*name.name, "loss" | "optimizer"));
             for (Ident { name, span }, _) in both {
-                let message = format!("`{name}` is set for the whole section beside an `update`");
+                let message = format!("`{name}` is set both for the whole section and by `update`");
                 let error = Diagnostic::error("duplicate-name", message)
-                    .primary(*span, "is short for that of one `update \"**\"`")
+                    .primary(*span, "short for the one of `update \"**\"`")
                     .secondary(update.span, "but this section has updates");
-                self.faults.push(error.help(format!("move `{name}` into an `update`, or delete the updates")));
+                self.errors.push(error.help(format!("move `{name}` into an `update`, or delete the updates")));
             }
         }
         if let (Some(_), Some((name, _))) =
             (section.get("epochs"), section.settings.iter().find(|(name, _)| name.name == "steps"))
         {
-            let message = "the length of training is said twice: `epochs` and `steps`";
-            self.faults.push(Diagnostic::error("duplicate-name", message).primary(name.span, "keep one of them"));
+            let message = "the length of the training is set twice: `epochs` and `steps`";
+            self.errors.push(Diagnostic::error("duplicate-name", message).primary(name.span, "keep one of them"));
         }
         (section, updates)
     }
@@ -172,17 +172,17 @@ impl<'a> Names<'a> {
                     let value = self.expr(value);
                     section.lets.push((self.pattern(pattern, Kind::Let), value));
                 }
-                EntryKind::Fit { .. } => {} // which the parser refuses
+                EntryKind::Fit { .. } => {} // the parser rejects it
                 EntryKind::Field { name, value } => {
                     let value = self.setting(name, value);
                     if let Some((first, _)) = section.settings.iter().find(|(old, _)| old.name == name.name) {
                         let message = format!("`{}` is set twice", name.name);
                         let error = Diagnostic::error("duplicate-name", message).primary(name.span, "set again");
-                        self.faults.push(error.secondary(first.span, "first set here"));
+                        self.errors.push(error.secondary(first.span, "first set here"));
                     } else if known.contains(&name.name.as_str()) {
                         section.settings.push((name.clone(), value));
                     } else {
-                        self.faults.push(unknown_setting(name, known));
+                        self.errors.push(unknown_setting(name, known));
                     }
                 }
                 EntryKind::Update { target, entries } => {
@@ -191,7 +191,7 @@ impl<'a> Names<'a> {
                     let section = self.scoped(|names| names.section(entries, SETTINGS_OF_UPDATE, &mut vec![]));
                     for name in ["loss", "optimizer"].into_iter().filter(|name| section.get(name).is_none()) {
                         let error = Diagnostic::error("missing-setting", format!("this `update` has no `{name}`"));
-                        self.faults.push(error.primary(span, format!("add `{name} = …`")));
+                        self.errors.push(error.primary(span, format!("add `{name} = …`")));
                     }
                     updates.push(tree::Update { target, section, span });
                 }
@@ -200,29 +200,32 @@ impl<'a> Names<'a> {
         section
     }
 
-    /// The value of a setting; some have words and functions of their own.
+    /// The value of a setting; some have keywords and functions of their own.
     fn setting(&mut self, name: &Ident, value: &'a Expr) -> tree::Expr {
         let call = match (name.name.as_str(), &value.kind) {
             ("data" | "test", ExprKind::Call(call)) => self.call_of_dataset(call),
             ("data" | "test", _) => {
-                let message = "data is a dataset with its arguments, as in `digits(\"train\")`";
+                let message = "expected a dataset with its arguments, as in `digits(\"train\")`";
                 let error = Diagnostic::error("type-mismatch", message);
-                self.faults.push(error.primary(value.span, "not a call of a dataset"));
+                self.errors.push(error.primary(value.span, "not a call of a dataset"));
                 return self.expr(value);
             }
             ("validation", ExprKind::Call(call)) if self.is_dataset(&call.callee) => self.call_of_dataset(call),
             ("validation", _) => {
                 let datasets = self.program.main().datasets().map(|dataset| dataset.name.name.as_str());
-                let wanted = "`validation` is `last(…)` or `random(…)` of the data, or a dataset";
-                return self.of_setting(value, wanted, &["last", "random"], &datasets.collect::<Vec<_>>());
+                let expected = "`validation` expects `last(…)` or `random(…)` of the data, or a dataset";
+                return self.of_setting(value, expected, &["last", "random"], &datasets.collect::<Vec<_>>());
             }
-            ("clip", _) => return self.of_setting(value, "`clip` is `norm(…)` or `value(…)`", &["norm", "value"], &[]),
+            ("clip", _) => {
+                return self.of_setting(value, "`clip` expects `norm(…)` or `value(…)`", &["norm", "value"], &[]);
+            }
             ("keep", ExprKind::Name(word)) if word == "last" => {
                 return tree::Expr { kind: tree::ExprKind::Word(word.clone()), span: value.span };
             }
             ("keep", _) => {
-                let wanted = "`keep` is `last`, or `best(…)` with the name of a score such as \"validation.loss\"";
-                return self.of_setting(value, wanted, &["best"], &["last"]);
+                let expected =
+                    "`keep` expects `last`, or `best(…)` with the name of a score such as \"validation.loss\"";
+                return self.of_setting(value, expected, &["best"], &["last"]);
             }
             ("optimizer", ExprKind::Call(call)) => self.call_of_optimizer(call),
             ("metrics", ExprKind::List(items)) => {
@@ -234,8 +237,8 @@ impl<'a> Names<'a> {
         tree::Expr { kind: tree::ExprKind::Call(call), span: value.span }
     }
 
-    /// A call of one of some functions that only this setting calls. It may also be something else, of these names.
-    fn of_setting(&mut self, value: &'a Expr, wanted: &str, functions: &[&str], others: &[&str]) -> tree::Expr {
+    /// A call of one of the `functions` of this setting; `others` are the names of other values that it may have.
+    fn of_setting(&mut self, value: &'a Expr, expected: &str, functions: &[&str], others: &[&str]) -> tree::Expr {
         let found = match &value.kind {
             ExprKind::Call(call) => functions.iter().find(|name| **name == call.callee.name).map(|name| (call, *name)),
             _ => None,
@@ -247,15 +250,15 @@ impl<'a> Names<'a> {
                         Some(meant) => format!("do you mean `{meant}`?"),
                         None => "none of these".to_owned(),
                     };
-                    Diagnostic::error("unknown-name", wanted).primary(callee.span, label)
+                    Diagnostic::error("unknown-name", expected).primary(callee.span, label)
                 }
                 _ => {
                     let calls: Vec<String> = functions.iter().map(|name| format!("`{name}(…)`")).collect();
                     let label = format!("not a call of {}", calls.join(" or "));
-                    Diagnostic::error("type-mismatch", wanted).primary(value.span, label)
+                    Diagnostic::error("type-mismatch", expected).primary(value.span, label)
                 }
             };
-            self.faults.push(error);
+            self.errors.push(error);
             return tree::Expr { kind: tree::ExprKind::None, span: value.span };
         };
         let at = ItemRef { module: LIBRARY, item: library().settings[name] };
@@ -274,39 +277,39 @@ impl<'a> Names<'a> {
         self.instance_name(call, None, item);
         let callee = match item {
             None => {
-                self.faults.push(unknown_dataset(self.program, &call.callee));
+                self.errors.push(unknown_dataset(self.program, &call.callee));
                 Callee::Setting
             }
             Some(at) if matches!(self.program.item(at), Item::Dataset(_)) => {
                 self.bound(call, at, Use { form: Form::Call, left: &[] }, false)
             }
             Some(_) => {
-                let error = Diagnostic::error("type-mismatch", format!("`{}` is no dataset", call.callee.name));
-                self.faults.push(error.primary(call.callee.span, "not a dataset"));
+                let error = Diagnostic::error("type-mismatch", format!("`{}` is not a dataset", call.callee.name));
+                self.errors.push(error.primary(call.callee.span, "not a dataset"));
                 Callee::Setting
             }
         };
         self.with_callee(call, callee, 0)
     }
 
-    /// An optimizer, to which an update gives the weight and its gradient.
+    /// A call of an optimizer, whose first two arguments are a weight and its gradient.
     fn call_of_optimizer(&mut self, call: &'a Call) -> tree::Call {
         if let Some(name) = &call.name {
-            let message = "an optimizer has no name: its states are named by their weights";
-            self.faults.push(Diagnostic::error("misplaced", message).primary(name.span, "delete this `as`"));
+            let message = "an optimizer cannot be named: its states are named after their weights";
+            self.errors.push(Diagnostic::error("misplaced", message).primary(name.span, "delete this `as`"));
         }
         let found = self.program.lookup(self.module, &call.callee.name);
         if self.scopes.find(&call.callee.name).is_none()
             && let Some(error) = found.and_then(|at| bind::no_optimizer(self.program.definition(at), &call.callee))
         {
-            self.faults.push(error);
+            self.errors.push(error);
             return self.with_callee(call, Callee::Setting, 0);
         }
-        self.found.handed_on.extend(found);
+        self.found.passed_as_values.extend(found);
         self.call(call, Use { form: Form::Call, left: &[call.callee.span; 2] })
     }
 
-    /// Binds what a section may name: of two things of one name, none could be meant, unless one feeds the other.
+    /// Binds the outer names of a section. Two of one name are ambiguous, except a field that feeds the input of its name.
     fn names_of_section(&mut self, train: &'a Train, model: &'a Definition) -> Vec<LocalId> {
         let mut known: IndexMap<&str, (Meaning, Span)> = IndexMap::new();
         for (name, span, meaning) in self.meanings(train, model) {
@@ -314,7 +317,7 @@ impl<'a> Names<'a> {
                 Some(&(first, _)) if first == meaning => {}
                 Some((Meaning::Input, _)) if meaning == Meaning::Field => {}
                 Some(&(first, old)) => {
-                    let message = format!("`{name}` is {} and {}", first.word(), meaning.word());
+                    let message = format!("`{name}` is both {} and {}", first.word(), meaning.word());
                     let error = Diagnostic::error("duplicate-name", message)
                         .primary(span, format!("{}, for `train {}`", meaning.word(), train.model.name))
                         .secondary(old, first.word());
@@ -322,9 +325,9 @@ impl<'a> Names<'a> {
                         Meaning::Field => {
                             "rename one of them: only a field that feeds the model's input of its name shares a name"
                         }
-                        _ => "rename one of them: in a `train` section, the name could mean either",
+                        _ => "rename one of them: in a `train` section, the name is ambiguous",
                     };
-                    self.faults.push(error.help(help));
+                    self.errors.push(error.help(help));
                 }
                 None => {
                     known.insert(name, (meaning, span));
@@ -343,7 +346,7 @@ impl<'a> Names<'a> {
         outer
     }
 
-    /// Everything that a section may name beside its own `let`s, with its place.
+    /// The outer names of a section, with their spans.
     fn meanings(&self, train: &'a Train, model: &'a Definition) -> Vec<(&'a str, Span, Meaning)> {
         let mut all = vec![];
         for param in &model.params {
@@ -377,7 +380,7 @@ fn unknown_setting(name: &Ident, known: &[&str]) -> Diagnostic {
     }
 }
 
-/// Reports two trainings of one name, by which neither could be chosen.
+/// Reports trainings with the same name.
 pub(super) fn names_of_trainings(file: &File, diagnostics: &mut Vec<Diagnostic>) {
     let mut seen: IndexMap<&str, &Train> = IndexMap::new();
     for train in file.trains() {
@@ -387,8 +390,8 @@ pub(super) fn names_of_trainings(file: &File, diagnostics: &mut Vec<Diagnostic>)
             continue;
         };
         let error = Diagnostic::error("duplicate-name", format!("two trainings are named `{}`", name.name))
-            .primary(name.span, "named so again")
-            .secondary(first.name().span, "first named so here");
+            .primary(name.span, "same name")
+            .secondary(first.name().span, "first used here");
         let help = format!("give each a name of its own: `train other = {} {{ … }}`", train.model.name);
         diagnostics.push(error.help(help));
     }
@@ -405,7 +408,7 @@ pub(super) fn fields(d: &Dataset) -> impl Iterator<Item = &Ident> {
     })
 }
 
-/// The dataset that a setting of a section calls.
+/// The dataset that is called by a setting of a section.
 pub(super) fn dataset_of<'a>(program: &'a Program, module: u32, train: &Train, setting: &str) -> Option<&'a Dataset> {
     let at = dataset_at(program, module, train, setting)?;
     if let Item::Dataset(dataset) = program.item(at) { Some(dataset) } else { None }
@@ -426,7 +429,7 @@ fn setting_value<'a>(train: &'a Train, setting: &str) -> Option<&'a Expr> {
     })
 }
 
-/// The call that gives the value of a metric: its `as` is the metric's name.
+/// The outermost call of a metric, whose `as` is the metric's name.
 fn metric_call(e: &Expr) -> Option<&Call> {
     match &e.kind {
         ExprKind::Call(call) => Some(call),
@@ -435,7 +438,7 @@ fn metric_call(e: &Expr) -> Option<&Call> {
     }
 }
 
-/// The error for data that no dataset of the name gives.
+/// The error for an unknown dataset.
 fn unknown_dataset(program: &Program, name: &Ident) -> Diagnostic {
     let known: Vec<&str> = program.main().datasets().map(|d| d.name.name.as_str()).collect();
     let (name, span) = (&name.name, name.span);
@@ -447,7 +450,7 @@ fn unknown_dataset(program: &Program, name: &Ident) -> Diagnostic {
     }
 }
 
-/// The dimensions that an argument's type binds: capitals that stand alone.
+/// The dimensions that the type of an argument binds: axes that are a single capitalised name.
 pub(super) fn dimensions<'a>(ty: &'a Type, f: &mut dyn FnMut(&'a str, Span)) {
     let TypeKind::Data { dims, .. } = &ty.kind else { return };
     for dim in dims {

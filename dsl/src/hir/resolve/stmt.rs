@@ -29,17 +29,17 @@ impl<'a> Names<'a> {
             let kind = self.stmt(stmt);
             resolved.extend(kind.map(|kind| tree::Stmt { kind, span: stmt.span }));
             if let (StmtKind::Return { .. }, Some(next)) = (&stmt.kind, stmts.get(i + 1)) {
-                let error = Diagnostic::error("unreachable", "nothing after `return` is ever computed")
-                    .primary(next.span, "never reached")
+                let error = Diagnostic::error("unreachable", "unreachable statement after `return`")
+                    .primary(next.span, "unreachable statement")
                     .secondary(stmt.span, "returns here");
-                self.faults.push(error);
+                self.errors.push(error);
                 break;
             }
         }
         resolved
     }
 
-    /// A statement; none if there is an error in it that leaves nothing of it.
+    /// A statement; none if it is dropped after an error.
     fn stmt(&mut self, stmt: &'a Stmt) -> Option<tree::StmtKind> {
         Some(match &stmt.kind {
             StmtKind::Let { pattern, value } => {
@@ -54,7 +54,7 @@ impl<'a> Names<'a> {
             StmtKind::Return { value } => {
                 if !self.loops.is_empty() {
                     let error = Diagnostic::error("misplaced", "`return` cannot leave a `repeat`");
-                    self.faults.push(error.primary(value.span, "rebind a name and return it afterwards"));
+                    self.errors.push(error.primary(value.span, "rebind a name and return it afterwards"));
                 }
                 tree::StmtKind::Return(self.expr(value))
             }
@@ -101,10 +101,10 @@ impl<'a> Names<'a> {
     }
 
     fn weight(&mut self, w: &'a Weight, is_state: bool, stmt: &Stmt) -> Option<tree::StmtKind> {
-        let word = if is_state { "state" } else { "param" };
+        let (word, what) = if is_state { ("state", "state") } else { ("param", "parameters") };
         if self.kind == Some(DefinitionKind::Fn) {
-            let error = Diagnostic::error("misplaced", format!("a `fn` owns no `{word}`"));
-            self.faults.push(error.primary(stmt.span, "make it a `block`"));
+            let error = Diagnostic::error("misplaced", format!("a `fn` has no {what} of its own"));
+            self.errors.push(error.primary(stmt.span, "make it a `block`"));
         }
         self.owns = true;
         let ty = self.ty(&w.ty);
@@ -113,19 +113,19 @@ impl<'a> Names<'a> {
         self.in_init = false;
         let binding = self.bind(&w.name, if is_state { Kind::State } else { Kind::Weight });
         let tree::TypeKind::Data { dtype, dims } = ty.kind else {
-            let message = format!("a `{word}` is data: its type has brackets");
+            let message = format!("the type of a `{word}` needs brackets");
             let error = Diagnostic::error("type-mismatch", message);
-            self.faults.push(error.primary(ty.span, "write `[]` for a scalar"));
+            self.errors.push(error.primary(ty.span, "write `[]` for a scalar"));
             return None;
         };
         let rest = dims.iter().find_map(|dim| if let tree::Dim::Rest(span) = dim { Some(*span) } else { None });
         if let Some(span) = rest.filter(|_| !self.has_rest) {
-            let message = "`...` stands for the axes of an argument, but no argument has it";
-            self.faults.push(Diagnostic::error("unbound-dimension", message).primary(span, "which axes?"));
+            let message = "`...` denotes axes of an argument, but no argument has it";
+            self.errors.push(Diagnostic::error("unbound-dimension", message).primary(span, "unbound axes"));
         }
         let Some(init) = init else {
-            let error = Diagnostic::error("missing-argument", "a weight wants a first value");
-            self.faults.push(error.primary(w.name.span, "add `= …`"));
+            let error = Diagnostic::error("missing-argument", format!("missing initial value of `{}`", w.name.name));
+            self.errors.push(error.primary(w.name.span, "add `= …`"));
             return None;
         };
         let may_be_unused = super::attributes::allows_unused(&stmt.attributes);
@@ -142,8 +142,8 @@ impl<'a> Names<'a> {
         });
         let Loop { uses, rebinds, has_literal_names, calls, .. } = self.loops.pop().expect("was pushed");
         let (uses, rebinds) = (uses.into_iter().collect(), rebinds.into_iter().collect());
-        // as the one block that it is about, if it is about one
-        let name = if let [one] = &calls[..] { one.clone() } else { format!("{}.turn", self.name) };
+        // named after the block it calls, if that is the only one
+        let name = if let [one] = &calls[..] { one.clone() } else { format!("{}.iteration", self.name) };
         tree::Repeat { pattern, over, body, uses, rebinds, name, has_literal_names }
     }
 
@@ -155,7 +155,7 @@ impl<'a> Names<'a> {
         });
     }
 
-    /// Binds the names of a pattern; one of several is a part.
+    /// Binds the names of a pattern.
     pub(super) fn pattern(&mut self, pattern: &'a Pattern, kind: Kind) -> tree::Pattern {
         let part = if kind == Kind::Let { Kind::Part } else { kind };
         let kind = match &pattern.kind {
@@ -166,7 +166,7 @@ impl<'a> Names<'a> {
         tree::Pattern { kind, span: pattern.span }
     }
 
-    /// What a pattern rebinds.
+    /// Rebinds the names of a pattern.
     fn rebinds(&mut self, pattern: &'a Pattern, alone: bool) -> tree::Pattern {
         let kind = match &pattern.kind {
             PatternKind::Name(ident) => Bound::Name(self.rebinding(ident, alone)),
@@ -176,7 +176,7 @@ impl<'a> Names<'a> {
         tree::Pattern { kind, span: pattern.span }
     }
 
-    /// The local of a name that is rebound. What is not there is taken as bound from here on.
+    /// The local of a name that is rebound. An unbound name is reported, and bound from here on.
     fn rebinding(&mut self, name: &'a Ident, alone: bool) -> tree::Binding {
         if let Some(bound) = self.scopes.find(&name.name)
             && let Some(local) = bound.local
@@ -185,18 +185,18 @@ impl<'a> Names<'a> {
                 let message = format!("the weight `{}` cannot be rebound", name.name);
                 let error = Diagnostic::error("type-mismatch", message)
                     .primary(name.span, "only training changes weights")
-                    .secondary(bound.span, "a `param`; what the program changes itself is `state`");
-                self.faults.push(error);
+                    .secondary(bound.span, "a `param`; values that the program updates itself are `state`");
+                self.errors.push(error);
             }
             self.note_rebinding(local);
             return tree::Binding { local, name: name.clone() };
         }
         if !self.has_ended(&name.name, name.span) {
             let error = self.nothing_to_rebind(name);
-            // `let` introduces all names of a pattern: where some exist, it is not the remedy.
+            // `let` defines all names of a pattern, so it is no fix where some of them exist.
             let start = Span { end: name.span.start, ..name.span };
             let error = if alone && error.fixes.is_empty() { error.fix(start, "let ") } else { error };
-            self.faults.push(error);
+            self.errors.push(error);
         }
         self.bind(name, Kind::Let)
     }

@@ -1,4 +1,4 @@
-//! What a file defines or imports, and nothing uses.
+//! Warnings of unused definitions, imports, arguments and fields.
 
 use rustc_hash::FxHashSet;
 
@@ -9,7 +9,6 @@ use crate::ast::*;
 use crate::diagnostic::Diagnostic;
 use crate::hir::{ItemRef, Program};
 
-/// Warns of what the opened file has and nothing uses.
 pub(super) fn check(program: &Program, found: &mut Found) {
     functions(program, found);
     imports(program, found);
@@ -17,12 +16,12 @@ pub(super) fn check(program: &Program, found: &mut Found) {
     fields(program, found);
 }
 
-/// The items of the opened file.
+/// The items of the main file.
 fn items(program: &Program) -> impl Iterator<Item = (ItemRef, &Item)> {
     program.main().items.iter().zip(0..).map(|(item, at)| (ItemRef { module: 0, item: at }, item))
 }
 
-/// Warns of functions and blocks that nothing which can be compiled calls. A file without models is there for its functions.
+/// Warns of functions and blocks that no model, dataset or training reaches. A file without models and trainings is a library.
 fn functions(program: &Program, found: &mut Found) {
     let file = program.main();
     if file.models().next().is_none() && file.trains().next().is_none() {
@@ -47,7 +46,7 @@ fn functions(program: &Program, found: &mut Found) {
     }
 }
 
-/// Warns of imports that nothing names. A model may be meant by whoever names it on the command line.
+/// Warns of unused imports, other than models, which the command line may select.
 fn imports(program: &Program, found: &mut Found) {
     let used: FxHashSet<ItemRef> =
         items(program).filter_map(|(at, _)| found.mentions.get(&at)).flatten().copied().collect();
@@ -63,7 +62,7 @@ fn imports(program: &Program, found: &mut Found) {
     }
 }
 
-/// Warns of arguments that nothing uses, a training of the model included. Who does not choose them has to take them.
+/// Warns of arguments that neither their definition nor a training uses, unless its callers dictate the signature.
 fn arguments(program: &Program, found: &mut Found) {
     let trained = |at: ItemRef, name: &str| {
         let mut trains = items(program).filter_map(|(train, item)| match item {
@@ -76,7 +75,7 @@ fn arguments(program: &Program, found: &mut Found) {
         })
     };
     for (at, name) in &found.arguments {
-        if !found.handed_on.contains(at) && !trained(*at, &name.name) {
+        if !found.passed_as_values.contains(at) && !trained(*at, &name.name) {
             let message = format!("the argument `{}` is never used", name.name);
             let warning = Diagnostic::warning("unused-argument", message).primary(name.span, "nothing reads it");
             found.warnings.push(warning.help("delete it, or put `@allow(unused_argument)` before it"));
@@ -84,8 +83,7 @@ fn arguments(program: &Program, found: &mut Found) {
     }
 }
 
-/// Warns of fields that feed no input, and that none of the sections with the dataset reads. A dataset without a section may be imported by
-/// one.
+/// Warns of fields that feed no input and that no section of the dataset reads. A dataset without a section may be there to be imported.
 fn fields(program: &Program, found: &mut Found) {
     for (dataset, name) in &found.fields {
         let (mut has_section, mut is_used) = (false, false);
@@ -106,7 +104,7 @@ fn fields(program: &Program, found: &mut Found) {
     }
 }
 
-/// The arguments that are there for their sizes: a dimension that their type binds is used.
+/// Arguments of whose type a dimension is used: they are there for their sizes.
 pub(super) fn used_for_their_size<'a>(params: &'a [Param], scopes: &Scopes<'_>) -> FxHashSet<&'a str> {
     let is_used = |name: &str| scopes.find(name).is_some_and(|b| b.kind == Kind::Dimension && b.used.get());
     let has_used = |param: &&Param| {

@@ -3,12 +3,10 @@
 use super::{Ident, If, Scan};
 use crate::span::Span;
 
-/// An expression.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expr {
-    /// What it is.
     pub kind: ExprKind,
-    /// Its place. Brackets that only group belong to the expression that holds them.
+    /// Its span, without parentheses around it: those belong to the enclosing expression.
     pub span: Span,
 }
 
@@ -22,13 +20,10 @@ impl Expr {
 /// An operator and its right operand.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
-    /// The operator.
     pub op: BinaryOp,
-    /// Where it is written.
     pub op_span: Span,
-    /// The right operand.
     pub right: Expr,
-    /// All from the first operand to this one.
+    /// From the first operand to this one.
     pub span: Span,
 }
 
@@ -51,62 +46,54 @@ pub enum ExprKind {
     List(Vec<Expr>),
     /// `(a, b)`, two or more.
     Tuple(Vec<Expr>),
-    /// `{ "a": 1 }`, in the order of the text.
+    /// `{ "a": 1 }`, in source order.
     Map(Vec<(Expr, Expr)>),
     /// `-x`, `not x`.
-    Unary {
-        /// The operator.
-        op: UnaryOp,
-        /// Its operand.
-        operand: Box<Expr>,
-    },
-    /// `a + b - c`: operators of one precedence, which group to the left. In one list, so that a sum may have any length.
+    Unary { op: UnaryOp, operand: Box<Expr> },
+    /// `a + b - c`: left-associative operators of one precedence, as a flat list, so that long sums do not nest.
     Binary {
         /// The first operand.
         first: Box<Expr>,
-        /// The others with their operators, at least one; exactly one of a comparison and of `**`.
+        /// The others with their operators, at least one; exactly one for comparisons and `**`.
         rest: Vec<Operation>,
     },
     /// `f(a, b: c) as name`.
     Call(Call),
-    /// `head |> f |> g(a)`: each step's call takes what came before as its first argument.
+    /// `head |> f |> g(a)`: each step takes the value before it as its first argument.
     Pipe {
-        /// Where it begins; never itself a pipe unless it was bracketed.
+        /// The first value; a pipe only if it was in parentheses.
         head: Box<Expr>,
-        /// One or more.
         steps: Vec<Call>,
     },
     /// `x.T`, `wte.weight`.
     Field {
-        /// Of what.
         base: Box<Expr>,
         /// The name after the dot.
         field: Ident,
     },
     /// `x[:, 0]`.
     Index {
-        /// Of what.
         base: Box<Expr>,
         /// One entry an axis.
         items: Vec<IndexItem>,
     },
-    /// `if a { x } else { y }`, when compiling.
+    /// `if a { x } else { y }`, at compile time.
     If(Box<If<Expr>>),
-    /// `cond a { x } else { y }`, when running.
+    /// `cond a { x } else { y }`, at run time.
     Cond(Box<If<Expr>>),
     /// `scan … { … yield y }`.
     Scan(Box<Scan>),
 }
 
-/// A string: text and expressions in turn.
+/// A string with interpolated expressions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Str {
-    /// Its parts; two texts never meet, and no text is empty.
+    /// Its parts; no two texts are adjacent, and none is empty.
     pub parts: Vec<StrPart>,
 }
 
 impl Str {
-    /// The text, if no expression stands in it.
+    /// The text, if there is no expression in it.
     pub fn as_text(&self) -> Option<&str> {
         match self.parts.as_slice() {
             [] => Some(""),
@@ -131,16 +118,15 @@ pub enum StrPart {
     Expr(Expr),
 }
 
-/// A call. In a pipe its first argument comes from the left.
+/// A call. In a pipe its first argument is the piped value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
-    /// What is called: a definition, a layer, a library function.
+    /// The callee: a definition, a layer or a library function.
     pub callee: Ident,
-    /// The arguments as written.
     pub args: Vec<Arg>,
-    /// What `as` says.
+    /// The name after `as`.
     pub name: Option<InstanceName>,
-    /// From the callee to the last bracket, or to the end of the name.
+    /// From the callee to the closing parenthesis, or to the end of the name.
     pub span: Span,
 }
 
@@ -149,18 +135,15 @@ pub struct Call {
 pub struct Arg {
     /// `name:`.
     pub name: Option<Ident>,
-    /// The value.
     pub value: Expr,
-    /// All of it.
     pub span: Span,
 }
 
-/// A name in the tree of weights.
+/// The name of a call in the names of its weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InstanceName {
-    /// What it is.
     pub kind: InstanceNameKind,
-    /// Its place, without `as`.
+    /// Its span, without `as`.
     pub span: Span,
 }
 
@@ -169,7 +152,7 @@ pub struct InstanceName {
 pub enum InstanceNameKind {
     /// `as conv1`.
     Word(String),
-    /// `as "downsample.0"`, taken to the letter; `repeat` adds no turn.
+    /// `as "downsample.0"`, verbatim: in a `repeat`, the number of the iteration is not appended.
     Text(Str),
     /// `as _`: no level of its own.
     Inline,
@@ -178,27 +161,24 @@ pub enum InstanceNameKind {
 /// An entry of an index.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IndexItem {
-    /// One element, or whatever the value says.
+    /// One element; a list or a tensor selects several.
     At(Expr),
     /// `start:end`, either left out, and `:step`.
     Slice {
-        /// First.
         start: Option<Box<Expr>>,
-        /// One past the last.
+        /// Exclusive.
         end: Option<Box<Expr>>,
-        /// Every how many.
+        /// The step.
         step: Option<Box<Expr>>,
-        /// Its place.
         span: Span,
     },
-    /// `_`: a new axis, which stretches.
+    /// `_`: a new axis of size 1, which broadcasts.
     Stretch(Span),
     /// `...`: the axes in between.
     Rest(Span),
 }
 
 impl IndexItem {
-    /// Its place.
     pub fn span(&self) -> Span {
         match self {
             IndexItem::At(expr) => expr.span,
@@ -217,7 +197,6 @@ pub enum UnaryOp {
 }
 
 impl UnaryOp {
-    /// As written.
     pub fn symbol(self) -> &'static str {
         match self {
             UnaryOp::Neg => "-",
@@ -262,7 +241,6 @@ pub enum BinaryOp {
 }
 
 impl BinaryOp {
-    /// As written.
     pub fn symbol(self) -> &'static str {
         use BinaryOp::*;
         match self {
@@ -284,7 +262,7 @@ impl BinaryOp {
         }
     }
 
-    /// How tightly it binds, loosest first; `not` lies at 3, unary minus at 7.
+    /// Its precedence, loosest first; `not` has 3, unary minus 7.
     pub fn precedence(self) -> u8 {
         use BinaryOp::*;
         match self {
@@ -297,7 +275,7 @@ impl BinaryOp {
         }
     }
 
-    /// Whether it goes on with operations before it: those of its precedence, if they group to the left.
+    /// Whether it extends the flat list of operations before it: those of its precedence, if left-associative.
     pub fn goes_on(self, before: &[Operation]) -> bool {
         let same = before.last().is_some_and(|before| before.op.precedence() == self.precedence());
         same && !self.is_comparison() && self != BinaryOp::Pow

@@ -1,8 +1,8 @@
-//! A walk over every span of a tree, so that it can be compared without them or moved to another text.
+//! A visitor of every span of a tree, to compare trees without spans or move them to another source.
 
 use super::*;
 
-/// Something that holds spans.
+/// A node with spans.
 pub trait Spans {
     /// Calls `f` on each span in the node.
     fn each_span(&mut self, f: &mut dyn FnMut(&mut Span));

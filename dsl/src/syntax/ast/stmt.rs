@@ -6,78 +6,61 @@ use crate::span::Span;
 /// Statements in braces.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Block {
-    /// The statements.
     pub stmts: Vec<Stmt>,
     /// From brace to brace.
     pub span: Span,
 }
 
-/// What a statement binds: `x`, `_` or `(a, b)`.
+/// The left side of a binding: `x`, `_` or `(a, b)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pattern {
-    /// What it is.
     pub kind: PatternKind,
-    /// Its place.
     pub span: Span,
 }
 
-/// What a pattern is.
+/// The kinds of patterns.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PatternKind {
-    /// A name.
     Name(Ident),
-    /// `_`: not kept.
+    /// `_`: binds nothing.
     Ignore,
     /// `(a, b)`, two or more.
     Tuple(Vec<Pattern>),
 }
 
-/// A statement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stmt {
     /// `///` lines before it.
     pub docs: Docs,
     /// `@…` before it.
     pub attributes: Vec<Attribute>,
-    /// What it is.
     pub kind: StmtKind,
     /// From its first word, without docs and attributes.
     pub span: Span,
 }
 
-/// What a statement is.
+/// The kinds of statements.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StmtKind {
     /// `let pattern = value`.
-    Let {
-        /// What it introduces.
-        pattern: Pattern,
-        /// Its value.
-        value: Expr,
-    },
-    /// `pattern = value`, of names that exist.
-    Rebind {
-        /// What it rebinds.
-        pattern: Pattern,
-        /// The new value.
-        value: Expr,
-    },
+    Let { pattern: Pattern, value: Expr },
+    /// `pattern = value`, for names that are bound.
+    Rebind { pattern: Pattern, value: Expr },
     /// `layer name = call`, the call without its data.
     Layer {
-        /// Its name, also in the tree of weights.
+        /// Its name, also in the names of its weights.
         name: Ident,
-        /// The call.
         call: Call,
     },
-    /// `param name: type = first value`.
+    /// `param name: type = initial value`.
     Param(Weight),
-    /// `state name: type = first value`.
+    /// `state name: type = initial value`.
     State(Weight),
     /// `assert condition` or `assert condition, "message"`.
     Assert {
-        /// What must hold when compiling.
+        /// Checked at compile time.
         condition: Expr,
-        /// What to say otherwise.
+        /// The error if it does not hold.
         message: Option<Expr>,
     },
     /// Compile-time `if`.
@@ -90,31 +73,25 @@ pub enum StmtKind {
     Scan(Scan),
     /// Run-time `while`.
     While {
-        /// Goes on while this holds.
+        /// Checked before each iteration.
         condition: Expr,
-        /// One turn.
         body: Block,
     },
     /// `return value`.
-    Return {
-        /// The result.
-        value: Expr,
-    },
+    Return { value: Expr },
     /// `yield value` in a `scan`.
     Yield {
-        /// One turn's slice.
+        /// The slice of this iteration.
         value: Expr,
     },
 }
 
-/// What `param` and `state` declare.
+/// A `param` or `state`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weight {
-    /// Its name.
     pub name: Ident,
-    /// Its type.
     pub ty: Type,
-    /// Its first value.
+    /// Its initial value.
     pub init: Option<Expr>,
 }
 
@@ -124,30 +101,28 @@ pub struct Weight {
 pub struct If<T> {
     /// Conditions with their arms, one or more.
     pub arms: Vec<(Expr, T)>,
-    /// What `else` says.
+    /// The arm after `else`.
     pub otherwise: Option<T>,
 }
 
 /// `repeat count { … }` or `repeat pattern in list { … }`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Repeat {
-    /// What each turn binds.
+    /// Bound in each iteration.
     pub pattern: Option<Pattern>,
-    /// The number of turns, or what to go through.
+    /// The number of iterations, or the list to iterate over.
     pub over: Expr,
-    /// One turn.
     pub body: Block,
 }
 
 /// `scan x in xs over T { … yield y }`; as an expression its value is the stacked yields.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scan {
-    /// What each turn binds.
+    /// Bound in each iteration.
     pub pattern: Pattern,
-    /// What it goes through.
+    /// The values to iterate over.
     pub xs: Expr,
-    /// The axis.
+    /// The axis to iterate over.
     pub axis: Option<Expr>,
-    /// One turn.
     pub body: Block,
 }

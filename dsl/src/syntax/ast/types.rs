@@ -3,32 +3,27 @@
 use super::{Expr, Ident};
 use crate::span::Span;
 
-/// A type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Type {
-    /// What it is.
     pub kind: TypeKind,
-    /// Its place.
     pub span: Span,
 }
 
-/// What a type is.
+/// The kinds of types.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TypeKind {
-    /// With brackets, known when running: `[B, T]`, `i32[B]`, `int[...]`, `[]`.
+    /// With brackets, known at run time: `[B, T]`, `i32[B]`, `int[...]`, `[]`.
     Data {
-        /// The element type; none is the model's float type, and `int` any integer.
+        /// The element type; without one, the model's float type. `int` is any integer type.
         dtype: Option<Ident>,
-        /// The axes.
         dims: Vec<Dim>,
     },
-    /// Without brackets, known when compiling: `int`, `string`, `fn`, `list(int)`, `bool?`.
+    /// Without brackets, known at compile time: `int`, `string`, `fn`, `list(int)`, `bool?`.
     Value {
-        /// Its name.
         name: Ident,
-        /// The type in brackets: of what a list is.
+        /// The type in parentheses: of the elements of a list.
         of: Option<Box<Type>>,
-        /// With `?`: `none` too.
+        /// With `?`: may be `none`.
         optional: bool,
     },
 }
@@ -41,14 +36,13 @@ pub const VALUE_TYPES: &[&str] = &["int", "float", "bool", "string", "dtype", "a
 pub enum Dim {
     /// `...`: any leading axes.
     Rest(Span),
-    /// `_`: stretches to what it meets.
+    /// `_`: broadcasts.
     Stretch(Span),
     /// A size: `B`, `4 * H`, `28`.
     Size(Expr),
 }
 
 impl Dim {
-    /// Its place.
     pub fn span(&self) -> Span {
         match self {
             Dim::Rest(span) | Dim::Stretch(span) => *span,

@@ -1,8 +1,8 @@
-//! Brackets that nothing needs: those around a call with its name, `x + (linear(h, 8) as o)`, since `as` binds tighter than any operator.
+//! Redundant parentheses around a named call, `x + (linear(h, 8) as o)`: `as` binds tighter than any operator.
 
 use super::*;
 
-/// Drops them, unless a comment or a line's end is in them.
+/// Removes them, unless they contain a comment or a line break.
 pub(super) fn drop_needless(pieces: &mut Vec<Piece>) {
     loop {
         let pairs: Vec<[usize; 2]> = (0..pieces.len()).filter_map(|i| Some([i, around_call(pieces, i)?])).collect();
@@ -21,8 +21,8 @@ pub(super) fn drop_needless(pieces: &mut Vec<Piece>) {
     }
 }
 
-/// Where the bracket ends that begins at `open`, if there is nothing in it but a call with its name, and nothing behind it that would
-/// take hold of that name.
+/// The end of the parentheses that begin at `open`, if they contain only a named call and nothing after them would
+/// be parsed as part of the name.
 fn around_call(pieces: &[Piece], open: usize) -> Option<usize> {
     let token = |at: usize| pieces.get(at).filter(|piece| !piece.is_comment());
     let same_line = |at: usize| token(at).filter(|piece| !piece.first);

@@ -1,14 +1,14 @@
-//! Pieces to text; commas settled.
+//! Prints pieces with their indentation and spacing; normalises trailing commas.
 
 use super::*;
 
-/// What one level adds.
+/// The indentation of one level.
 const INDENT: usize = 2;
 
 /// An open bracket.
 struct Level {
     role: Role,
-    /// Of the line on which it was opened.
+    /// The indentation of the line on which it was opened.
     line_indent: usize,
 }
 
@@ -31,7 +31,7 @@ pub(super) fn lay_out(mut pieces: Vec<Piece>) -> String {
             line_indent = indent(pieces, i, &levels);
             out.extend(std::iter::repeat_n(' ', line_indent));
         } else if piece.is_comment() {
-            // A comment keeps its column if it can, so that a column of comments stays one.
+            // A trailing comment keeps its column if it can, so that aligned comments stay aligned.
             let width = out[out.rfind('\n').map_or(0, |at| at + 1)..].chars().count();
             let column = piece.column.max(width + 2);
             out.extend(std::iter::repeat_n(' ', column - width));
@@ -47,7 +47,7 @@ pub(super) fn lay_out(mut pieces: Vec<Piece>) -> String {
         } else if piece.closes()
             && let Some(level) = levels.pop()
         {
-            // What is opened behind a bracket that ends here is indented like the line on which that one began.
+            // A bracket opened after one that closes here is indented like the line on which that one was opened.
             line_indent = level.line_indent;
         }
     }
@@ -57,9 +57,9 @@ pub(super) fn lay_out(mut pieces: Vec<Piece>) -> String {
     out
 }
 
-/// The indentation of the line that begins with piece `at`.
+/// The indentation of the line that starts with piece `at`.
 fn indent(pieces: &[Piece], at: usize, levels: &[Level]) -> usize {
-    // A comment goes with what follows, but stays inside of the bracket that closes there.
+    // A comment is indented like the piece after it, but stays inside a bracket that closes there.
     let next = pieces[at..].iter().find(|piece| !piece.is_comment());
     let Some(level) = levels.last() else {
         return if next.is_some_and(|piece| piece.role == Role::Infix) { INDENT } else { 0 };
@@ -81,7 +81,7 @@ fn is_doc(piece: &Piece) -> bool {
     matches!(piece.kind, PieceKind::Token(TokenKind::Doc(_)))
 }
 
-/// Whether a blank stands between two pieces of a line.
+/// Whether there is a space between two pieces of a line.
 fn space(before: &Piece, after: &Piece) -> bool {
     use Symbol::*;
     if before.role == Role::Prefix || before.is(LParen) || before.is(LBracket) || before.is(Dot) {
@@ -96,10 +96,10 @@ fn space(before: &Piece, after: &Piece) -> bool {
     ![RParen, RBracket, Comma, Colon, Dot, Question].iter().any(|symbol| after.is(*symbol))
 }
 
-/// For the name of each setting that stands on a line of its own, the width of the widest of its neighbours.
+/// For the name of each setting on a line of its own, the width of the widest adjacent one, to align `=`.
 fn widths(pieces: &[Piece]) -> Vec<Option<usize>> {
     let mut widths = vec![None; pieces.len()];
-    // For each open bracket: whether it is a section, and the run of settings in it so far.
+    // For each open bracket: whether it is a section, and the current run of adjacent settings.
     let mut open: Vec<(bool, Vec<usize>)> = vec![];
     for (i, piece) in pieces.iter().enumerate() {
         if let Some((true, run)) = open.last_mut()
@@ -133,8 +133,8 @@ fn align(pieces: &[Piece], run: &mut Vec<usize>, widths: &mut [Option<usize>]) {
     }
 }
 
-/// A list that ends on a line of its own ends with a comma, any other does not. Brackets without a comma are left
-/// alone: they may only group.
+/// A list whose closing bracket is on a line of its own has a trailing comma, any other has none. Parentheses without a comma are left
+/// alone: they may be grouping.
 fn settle_commas(pieces: &mut Vec<Piece>) {
     let mut out: Vec<Piece> = Vec::with_capacity(pieces.len());
     let mut open: Vec<(bool, bool)> = vec![]; // is a list; has a comma
@@ -147,7 +147,7 @@ fn settle_commas(pieces: &mut Vec<Piece>) {
             {
                 let comma = out[last].is(Symbol::Comma);
                 if comma && out[last].first {
-                    // It moves behind the list's last element, over the comments between, and leaves its line to the bracket.
+                    // The comma goes directly after the last element, before any comments; the bracket keeps its line.
                     let comma = Piece { first: false, gap: false, ..out.remove(last) };
                     let element = out.iter().rposition(|p| !p.is_comment()).map_or(0, |at| at + 1);
                     out.insert(element, comma);

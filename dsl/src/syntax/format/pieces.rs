@@ -1,4 +1,4 @@
-//! Tokens and comments of a `.dl` text in one list, each with its role.
+//! Tokens and comments of a `.dl` file in one list, each with its role.
 
 use super::*;
 
@@ -10,7 +10,7 @@ pub(super) fn pieces(source: SourceId, text: &str) -> Vec<Piece<'_>> {
         match token.kind {
             TokenKind::End => {}
             TokenKind::StrBegin => {
-                // Strings stay as they are, with the expressions in them.
+                // Strings are verbatim, with the expressions in them.
                 let (mut span, mut open) = (token.span, 1);
                 while open > 0
                     && let Some(next) = tokens.next()
@@ -52,7 +52,7 @@ fn is_operand(piece: &Piece) -> bool {
 }
 
 fn assign_roles(pieces: &mut [Piece]) {
-    // The open brackets' roles, each with the word that began the current statement in it.
+    // The roles of the open brackets, each with the keyword of the current statement in it.
     let mut open: Vec<(Symbol, Role, Option<Word>)> = vec![];
     let mut outer: Option<Word> = None;
     let mut before: Option<usize> = None;

@@ -1,4 +1,4 @@
-//! The signs of a RON text as pieces: layout treats them as it does those of the language.
+//! The tokens of a RON file as pieces, so that both forms share the layout.
 
 use super::*;
 use crate::ron::lex::{LexemeKind, lexemes};
@@ -8,7 +8,7 @@ pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
     let mut pieces = placed(text, lexemes.iter().map(|lexeme| (lexeme.range.clone(), kind(lexeme.kind))));
     let mut before = None;
     for (piece, lexeme) in pieces.iter_mut().zip(&lexemes) {
-        // The fields of a call cling to its name.
+        // No space between a call and its parentheses.
         if lexeme.kind == LexemeKind::Sign('(') && before == Some(LexemeKind::Name) {
             piece.role = Role::Suffix;
         }

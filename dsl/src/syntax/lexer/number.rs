@@ -4,7 +4,7 @@ use super::{Lexer, TokenKind};
 use crate::diagnostic::Diagnostic;
 
 impl Lexer<'_> {
-    /// A number, read as far as letters, digits, `_` and `.` go, so that a fault is one fault.
+    /// A number, up to the last letter, digit, `_` or `.`, so that a malformed one is one error.
     pub(super) fn number(&mut self) {
         let start = self.at;
         let bytes = self.rest().as_bytes();
@@ -38,7 +38,7 @@ impl Lexer<'_> {
                     diagnostic = diagnostic.fix(span, fix);
                 }
                 self.report(diagnostic);
-                // Something that is a number after all keeps the parser from a second complaint.
+                // Recover with a number, so that the parser does not report it again.
                 self.push(TokenKind::Int(1), start);
             }
         }
@@ -49,7 +49,7 @@ fn is_decimal(bytes: &[u8]) -> bool {
     bytes.iter().all(|b| b.is_ascii_digit() || matches!(b, b'_' | b'.'))
 }
 
-/// The number that `text` is, or what is wrong with it and what may have been meant.
+/// Parses a number, or returns an error message and a suggestion.
 pub(crate) fn value(text: &str) -> Result<TokenKind, (String, Option<String>)> {
     let clean = text.replace('_', "");
     let underscores = text.starts_with('_')
@@ -84,24 +84,24 @@ pub(crate) fn value(text: &str) -> Result<TokenKind, (String, Option<String>)> {
     if let Some(at) = clean.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'))) {
         let (number, letters) = clean.split_at(at);
         let message = match letters.chars().next() {
-            Some('x' | 'b' | 'o') if number == "0" => format!("`{text}`: numbers are written to base ten"),
-            _ => format!("the number `{number}` runs into `{letters}`"),
+            Some('x' | 'b' | 'o') if number == "0" => format!("`{text}`: only decimal numbers are supported"),
+            _ => format!("invalid suffix `{letters}` of the number `{number}`"),
         };
         return Err((message, None));
     }
     if underscores {
-        return Err((format!("in `{text}`, `_` does not stand between two digits"), Some(clean.clone())));
+        return Err((format!("`_` in `{text}` must be between two digits"), Some(clean.clone())));
     }
     if mantissa.contains('.') || exponent.is_some() {
         match clean.parse::<f64>() {
             Ok(value) if value.is_finite() => Ok(TokenKind::Float(value)),
-            Ok(_) => Err((format!("`{text}` is larger than any number a computer's floats can hold"), None)),
+            Ok(_) => Err((format!("`{text}` is out of range for a float"), None)),
             Err(_) => Err((format!("`{text}` is not a number"), None)),
         }
     } else {
         clean
             .parse()
             .map(TokenKind::Int)
-            .map_err(|_| (format!("`{text}` does not fit into 64 bits; write it as a float, like `1e20`"), None))
+            .map_err(|_| (format!("`{text}` does not fit in 64 bits; write it as a float, like `1e20`"), None))
     }
 }

@@ -25,12 +25,12 @@ impl Lexer<'_> {
                     if self.interpolations.is_empty() {
                         let span = self.span(quote);
                         self.report(
-                            Diagnostic::error("unterminated-string", "this string does not end on its line")
-                                .primary(span, "begins here")
+                            Diagnostic::error("unterminated-string", "unterminated string")
+                                .primary(span, "starts here")
                                 .fix(span.after(), "\""),
                         );
                     } else {
-                        // In `"a {b"` the second quotation mark was not meant to begin a string.
+                        // In `"a {b"` the second quotation mark closes the string and does not open another.
                         if let Some(begin) = self.out.tokens.iter_mut().rfind(|t| t.kind == TokenKind::StrBegin) {
                             begin.kind = TokenKind::Bad;
                         }
@@ -54,7 +54,7 @@ impl Lexer<'_> {
                     self.at += 1;
                     let span = self.span(here);
                     self.report(
-                        Diagnostic::error("bad-interpolation", "`}` closes nothing in this string")
+                        Diagnostic::error("bad-interpolation", "unmatched `}` in a string")
                             .primary(span, "for the brace itself, write `\\}`")
                             .fix(span, "\\}"),
                     );
@@ -82,7 +82,7 @@ impl Lexer<'_> {
             _ => {
                 let span = self.span(here);
                 self.report(
-                    Diagnostic::error("bad-escape", format!("strings do not know `\\{c}`"))
+                    Diagnostic::error("bad-escape", format!("unknown escape `\\{c}`"))
                         .primary(span, "for the backslash itself, write `\\\\`")
                         .fix(Span { end: span.start + 1, ..span }, "\\\\"),
                 );
@@ -97,12 +97,12 @@ impl Lexer<'_> {
         }
     }
 
-    /// The line ends; reports the expression in a string that does not.
+    /// At the end of a line: reports an interpolated expression that is still open.
     pub(super) fn unclosed_interpolation(&mut self) {
         if let Some(interruption) = self.interpolations.last() {
             let span = Span::new(self.source, interruption.brace, interruption.brace + 1);
             self.report(
-                Diagnostic::error("bad-interpolation", "`{` begins an expression that does not end on this line")
+                Diagnostic::error("bad-interpolation", "unterminated expression in a string")
                     .primary(span, "for the brace itself, write `\\{`")
                     .fix(span, "\\{"),
             );
@@ -110,7 +110,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// Ends every open string, so that the parser sees whole ones.
+    /// Closes every open string, so that the parser sees balanced tokens.
     fn close_interpolations(&mut self) {
         while self.interpolations.pop().is_some() {
             self.push(TokenKind::InterpolationEnd, self.at);

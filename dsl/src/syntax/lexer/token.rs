@@ -4,12 +4,10 @@ use std::fmt;
 
 use crate::span::Span;
 
-/// A token with its place.
+/// A token with its span.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Token {
-    /// What it is.
     pub kind: TokenKind,
-    /// Its place.
     pub span: Span,
     /// Whether it is the first token of its line.
     pub first: bool,
@@ -19,19 +17,17 @@ macro_rules! words {
     ($($name:ident $text:literal)*) => {
         /// A reserved word.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[allow(missing_docs)] // each is its own word
         pub enum Word { $($name),* }
 
         impl Word {
             /// All of them, sorted.
             pub const ALL: &[Word] = &[$(Word::$name),*];
 
-            /// As written.
             pub fn text(self) -> &'static str {
                 match self { $(Word::$name => $text),* }
             }
 
-            /// The word that `text` is, if it is one.
+            /// Parses a reserved word.
             pub fn of(text: &str) -> Option<Word> {
                 match text { $($text => Some(Word::$name),)* _ => None }
             }
@@ -48,12 +44,12 @@ words! {
 }
 
 impl Word {
-    /// Whether a definition or an import begins with it.
+    /// Whether it can start a definition or an import.
     pub fn begins_item(self) -> bool {
         matches!(self, Word::Fn | Word::Block | Word::Model | Word::Dataset | Word::Train | Word::From)
     }
 
-    /// Whether a statement or an entry of a section begins with it.
+    /// Whether it can start a statement or an entry of a section.
     pub fn begins_statement(self) -> bool {
         use Word::*;
         matches!(
@@ -63,10 +59,9 @@ impl Word {
     }
 }
 
-/// What a token is.
+/// The kinds of tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TokenKind {
-    /// A name.
     Name(String),
     /// A reserved word.
     Word(Word),
@@ -74,7 +69,7 @@ pub enum TokenKind {
     Int(u64),
     /// Another number; finite.
     Float(f64),
-    /// `"` that begins a string.
+    /// `"` that starts a string.
     StrBegin,
     /// Text in a string, escapes resolved.
     StrText(String),
@@ -88,9 +83,9 @@ pub enum TokenKind {
     Doc(String),
     /// Operators and brackets.
     Symbol(Symbol),
-    /// What could not be read; it has been reported.
+    /// An error that has been reported.
     Bad,
-    /// The end of the text.
+    /// The end of the input.
     End,
 }
 
@@ -98,14 +93,12 @@ macro_rules! symbols {
     ($($name:ident $text:literal)*) => {
         /// Operators and brackets.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[allow(missing_docs)] // each is its own sign
         pub enum Symbol { $($name),* }
 
         impl Symbol {
             /// All of them, longer ones before their beginnings.
             pub const ALL: &[Symbol] = &[$(Symbol::$name),*];
 
-            /// As written.
             pub fn text(self) -> &'static str {
                 match self { $(Symbol::$name => $text),* }
             }
@@ -132,12 +125,12 @@ impl Symbol {
     }
 }
 
-/// As a message names it: "`let`", "the name `x`", "the end of the text".
+/// As messages name it: "`x`", "the keyword `let`", "the end of the input".
 impl fmt::Display for TokenKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TokenKind::Name(name) => write!(f, "`{name}`"),
-            TokenKind::Word(word) => write!(f, "the word `{}`", word.text()),
+            TokenKind::Word(word) => write!(f, "the keyword `{}`", word.text()),
             TokenKind::Int(value) => write!(f, "the number `{value}`"),
             TokenKind::Float(value) => write!(f, "the number `{value:?}`"),
             TokenKind::StrBegin | TokenKind::StrText(_) | TokenKind::StrEnd => f.write_str("a string"),
@@ -145,8 +138,8 @@ impl fmt::Display for TokenKind {
             TokenKind::InterpolationEnd => f.write_str("`}`"),
             TokenKind::Doc(_) => f.write_str("a `///` comment"),
             TokenKind::Symbol(symbol) => write!(f, "`{}`", symbol.text()),
-            TokenKind::Bad => f.write_str("something unreadable"),
-            TokenKind::End => f.write_str("the end of the text"),
+            TokenKind::Bad => f.write_str("an invalid token"),
+            TokenKind::End => f.write_str("the end of the input"),
         }
     }
 }

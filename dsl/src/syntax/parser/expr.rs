@@ -61,18 +61,18 @@ impl Parser<'_> {
     fn needs_parentheses(&mut self, message: &str, at: Span, group: Span, advice: &str) {
         self.report(
             Diagnostic::error("needs-parentheses", message)
-                .primary(at, "what does this belong to?")
-                .secondary(group, format!("if this is one thing, write `{advice}`")),
+                .primary(at, "ambiguous")
+                .secondary(group, format!("to group this, write `{advice}`")),
         );
     }
 
-    /// What keeps an expression from taking `|>` without brackets.
+    /// The span of the operator that makes `|>` after it ambiguous without parentheses.
     fn loose(&self, expr: &Expr) -> bool {
         use ExprKind::*;
         !self.is_grouped(expr) && matches!(expr.kind, Unary { .. } | Binary { .. } | If(_) | Cond(_) | Scan(_))
     }
 
-    /// `f(x) as h`: a name for the call that ends here.
+    /// `f(x) as h`: names the call that ends here.
     fn named(&mut self, mut expr: Expr, start: Span) -> Parsed<Expr> {
         let as_span = self.peek().span;
         let grouped = self.is_grouped(&expr);
@@ -88,22 +88,22 @@ impl Parser<'_> {
             ExprKind::Call(Call { name: Some(first), .. }) if !grouped => {
                 let first = first.span;
                 self.report(
-                    Diagnostic::error("not-a-call", "this call has a name already")
-                        .primary(name.span, "a second name")
-                        .secondary(first, "its name"),
+                    Diagnostic::error("not-a-call", "this call is already named")
+                        .primary(name.span, "second name")
+                        .secondary(first, "first name"),
                 );
             }
             _ => self.report(
-                Diagnostic::error("not-a-call", "`as` names a call, and this is none")
+                Diagnostic::error("not-a-call", "`as` is only allowed after a call")
                     .primary(as_span.to(name.span), "names the weights of a call")
-                    .secondary(place, "has no weights")
+                    .secondary(place, "not a call")
                     .help("to name a value, write `let name = …`"),
             ),
         }
         Ok(expr)
     }
 
-    /// What may follow `as`.
+    /// The name after `as`.
     pub(crate) fn instance_name(&mut self) -> Parsed<InstanceName> {
         let token = self.peek().clone();
         let kind = match token.kind {
@@ -163,9 +163,9 @@ impl Parser<'_> {
                 if let (None, Some(named)) = (&arg.name, args.iter().find(|arg| arg.name.is_some())) {
                     let named = named.span;
                     p.report(
-                        Diagnostic::error("argument-order", "an argument without a name follows one with a name")
-                            .primary(arg.span, "say its name")
-                            .secondary(named, "from here on, all are named"),
+                        Diagnostic::error("argument-order", "positional argument after a keyword argument")
+                            .primary(arg.span, "write `name: …`")
+                            .secondary(named, "keyword argument"),
                     );
                 }
                 args.push(arg);
@@ -181,7 +181,7 @@ impl Parser<'_> {
     fn arg(&mut self) -> Parsed<Arg> {
         let start = self.peek().span;
         if matches!(self.peek().kind, TokenKind::Word(_)) && self.second().kind == TokenKind::Symbol(Symbol::Colon) {
-            let name = self.name("the name of an argument")?; // reports the reserved word
+            let name = self.name("the name of an argument")?; // reports the keyword
             self.bump();
             let value = self.expr()?;
             return Ok(Arg { name: Some(name), value, span: self.since(start) });
@@ -206,7 +206,7 @@ impl Parser<'_> {
         Ok(Arg { name: None, value, span: self.since(start) })
     }
 
-    /// A value with calls, indices and fields behind it, and the name of the last call.
+    /// A value with its calls, indices and fields, and the name of the last call.
     pub(super) fn postfix(&mut self) -> Parsed<Expr> {
         let start = self.peek().span;
         let outer = std::mem::replace(&mut self.reach, self.depth);
@@ -216,7 +216,7 @@ impl Parser<'_> {
         result
     }
 
-    /// What `as` says of the value that has been read.
+    /// The `as` after a value, if there is one.
     fn names(&mut self, mut value: Expr, start: Span) -> Parsed<Expr> {
         if !self.at_word(Word::As) {
             return Ok(value);
@@ -248,8 +248,8 @@ impl Parser<'_> {
                         let at = self.peek().span;
                         self.report(
                             Diagnostic::error("not-a-call", "only a name can be called")
-                                .primary(at, "begins a call")
-                                .secondary(expr.span, "is no name")
+                                .primary(at, "starts a call")
+                                .secondary(expr.span, "not a name")
                                 .help("to keep a layer for several calls, write `layer f = …` and then `f(x)`"),
                         );
                         return Err(Failed);
@@ -398,7 +398,7 @@ impl Parser<'_> {
         })
     }
 
-    /// A string; a text without any expression in it is one part.
+    /// A string; without expressions it is one part.
     pub(crate) fn string(&mut self) -> Parsed<Str> {
         let mut parts = vec![];
         self.bump();
@@ -441,10 +441,10 @@ impl Parser<'_> {
                 self.report(
                     Diagnostic::error(
                         "unexpected-token",
-                        format!("expected `else`: {} used as a value has one either way", word.kind),
+                        format!("expected `else`: {} used as a value needs one", word.kind),
                     )
                     .primary(last, "`else { … }` is missing here")
-                    .secondary(word.span, "this is used as a value"),
+                    .secondary(word.span, "used as a value"),
                 );
                 return Err(Failed);
             }
@@ -460,7 +460,7 @@ impl Parser<'_> {
     fn arm(&mut self) -> Parsed<Expr> {
         let open = self.expect(Symbol::LBrace)?;
         self.with_lines(true, |p| {
-            // The value may begin on a line of its own.
+            // The value may start on a line of its own.
             p.tokens[p.index].first = false;
             let value = p.expr()?;
             if p.at(Symbol::RBrace) {
@@ -473,7 +473,7 @@ impl Parser<'_> {
     }
 }
 
-/// The operand that stands last in an operation.
+/// The last operand of an operation.
 fn operand_at_end(expr: &Expr) -> &Expr {
     match &expr.kind {
         ExprKind::Unary { operand, .. } => operand_at_end(operand),

@@ -1,13 +1,13 @@
-//! What other languages write, and what says the same here.
+//! Syntax of other languages, with its equivalent in this one.
 
 use super::Parser;
 use crate::ast::{Expr, ExprKind, Ident};
 use crate::diagnostic::{Diagnostic, idiom, translated};
 use crate::lexer::{Symbol, TokenKind, Word};
 
-/// Words, each with what to do instead.
+/// Keywords of other languages, each with what to write instead.
 pub(super) const FOREIGN: &[(&str, &str)] = &[
-    ("for", "to repeat layers, write `repeat i in range(3) { … }`; to go through data, `scan x in xs over T { … }`"),
+    ("for", "to repeat layers, write `repeat i in range(3) { … }`; to iterate over data, `scan x in xs over T { … }`"),
     ("elif", "write `else if`"),
     ("var", "write `let`"),
     ("const", "write `let`"),
@@ -15,10 +15,10 @@ pub(super) const FOREIGN: &[(&str, &str)] = &[
     ("def", "write `fn` or `block`"),
     ("pass", "an empty body needs nothing"),
     ("self", "weights are declared with `param`, layers with `layer`"),
-    ("print", "nothing prints while a model runs"),
+    ("print", "a model cannot print while it runs"),
 ];
 
-/// What Python's libraries are commonly imported as.
+/// Common aliases of Python's modules.
 const FOREIGN_MODULES: &[&str] = &["torch", "nn", "F", "np", "jnp", "jax", "tf", "keras", "math"];
 
 impl Parser<'_> {
@@ -33,11 +33,11 @@ impl Parser<'_> {
     }
 
     pub(super) fn foreign_choice(&self) -> Diagnostic {
-        Diagnostic::error("unexpected-token", "a choice between two values begins with `if`")
+        Diagnostic::error("unexpected-token", "a conditional expression starts with `if`")
             .primary(self.peek().span, "write `if c { x } else { y }`")
     }
 
-    /// The error for `x.mean()`, and for `nn.Linear(3)`; the next token begins the arguments.
+    /// The error for `x.mean()` and `nn.Linear(3)`; the next token starts the arguments.
     pub(super) fn no_method(&self, base: &Expr, field: &Ident) -> Diagnostic {
         let (root, name) = (root_name(base), &field.name);
         if root.is_some_and(|root| FOREIGN_MODULES.contains(&root)) {
@@ -46,7 +46,7 @@ impl Parser<'_> {
                 Some(idiom) => idiom.to_owned(),
                 None => format!("write `{}(…)`", translated(&name).unwrap_or(&name)),
             };
-            return Diagnostic::error("not-a-call", "the library's names stand alone")
+            return Diagnostic::error("not-a-call", "functions of the library have no module prefix")
                 .primary(base.span.to(field.span), remedy);
         }
         let value = if let ExprKind::Name(value) = &base.kind { value } else { "…" };
@@ -59,7 +59,7 @@ impl Parser<'_> {
             .primary(field.span, format!("write `{name}({value}{more})`"))
     }
 
-    /// Passes over the `.1` of `as fc.1`.
+    /// Skips the `.1` of `as fc.1`.
     pub(super) fn no_levels(&mut self, name: &Ident) {
         let level = |kind: &TokenKind| matches!(kind, TokenKind::Name(_) | TokenKind::Word(_) | TokenKind::Int(_));
         while self.at(Symbol::Dot) && level(&self.second().kind) && !self.second().first {
@@ -70,7 +70,7 @@ impl Parser<'_> {
         if all != name.span {
             let written = format!("\"{}\"", &self.text[all.range()]);
             self.report(
-                Diagnostic::error("bad-name", "a name with dots stands in quotation marks")
+                Diagnostic::error("bad-name", "a name with dots needs quotation marks")
                     .primary(all, format!("write `{written}`"))
                     .fix(all, written),
             );
@@ -78,7 +78,7 @@ impl Parser<'_> {
     }
 }
 
-/// The name at the beginning of `a.b.c`.
+/// The first name of `a.b.c`.
 fn root_name(expr: &Expr) -> Option<&str> {
     match &expr.kind {
         ExprKind::Name(name) => Some(name),

@@ -6,7 +6,7 @@ use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::lexer::{Symbol, TokenKind, Word};
 use crate::span::{Span, Spanned};
 
-/// The version of the language that this compiler reads.
+/// The version of the language that this compiler supports.
 pub const VERSION: u32 = 1;
 
 impl Parser<'_> {
@@ -42,7 +42,7 @@ impl Parser<'_> {
         };
         if number != VERSION {
             self.report(
-                Diagnostic::error("bad-version", format!("this compiler reads version {VERSION} of the language"))
+                Diagnostic::error("bad-version", format!("this compiler supports version {VERSION} of the language"))
                     .primary(span, format!("write `dlc {VERSION}`"))
                     .fix(start.to(span), format!("dlc {VERSION}")),
             );
@@ -50,12 +50,12 @@ impl Parser<'_> {
         Some(Spanned::new(number, span))
     }
 
-    /// Passes over the rest of a faulty definition that began at token `before`.
+    /// Recovers from an error in a definition that starts at token `before`: skips to the next one.
     fn skip_to_item(&mut self, before: usize) {
         while self.peek().kind != TokenKind::End {
             let documented =
                 self.at_margin() && matches!(self.peek().kind, TokenKind::Doc(_) | TokenKind::Symbol(Symbol::At));
-            // `modle m(…)`: a word that no definition begins with, to be reported in its turn.
+            // `modle m(…)`: an unknown keyword, which is an error of its own.
             let misspelt = self.at_margin()
                 && matches!(self.peek().kind, TokenKind::Name(_))
                 && matches!(self.second().kind, TokenKind::Name(_) | TokenKind::Int(_))
@@ -82,8 +82,8 @@ impl Parser<'_> {
             TokenKind::End => {
                 let last = self.last_end();
                 self.report(
-                    Diagnostic::error("misplaced", "a comment or attribute at the end concerns nothing")
-                        .primary(last, "a definition should follow"),
+                    Diagnostic::error("misplaced", "no definition follows this comment or attribute")
+                        .primary(last, "expected a definition after it"),
                 );
                 return Err(Failed);
             }
@@ -97,24 +97,26 @@ impl Parser<'_> {
         if self.blamed.replace(self.index) == Some(self.index) {
             return Failed;
         }
-        let wanted = "a definition (`model`, `block`, `fn`, `dataset`, `train`) or an import (`from`)";
+        let expected = "a definition (`model`, `block`, `fn`, `dataset`, `train`) or an import (`from`)";
         let diagnostic = match &token.kind {
             TokenKind::Bad => return Failed,
-            TokenKind::Word(Word::Import) => Diagnostic::error("unexpected-token", "an import begins with `from`")
+            TokenKind::Word(Word::Import) => Diagnostic::error("unexpected-token", "an import starts with `from`")
                 .primary(token.span, "write `from \"file.dl\" import name`"),
             TokenKind::Name(name) if name == "dlc" => {
-                Diagnostic::error("misplaced", "the version stands on the first line").primary(token.span, "not here")
+                Diagnostic::error("misplaced", "the version must be on the first line")
+                    .primary(token.span, "not on the first line")
             }
             TokenKind::Word(Word::Fit) => super::section::misplaced_fit(token.span),
             TokenKind::Word(word) if word.begins_statement() => {
-                Diagnostic::error("misplaced", format!("`{}` stands outside of any definition", word.text()))
-                    .primary(token.span, "belongs into the braces of a `model`, `block` or `fn`")
+                Diagnostic::error("misplaced", format!("`{}` outside of a definition", word.text()))
+                    .primary(token.span, "only allowed in the braces of a `model`, `block` or `fn`")
             }
             TokenKind::Symbol(Symbol::RBrace) => {
-                Diagnostic::error("unexpected-token", "this `}` closes nothing").primary(token.span, "delete it")
+                Diagnostic::error("unexpected-token", "unmatched `}`").primary(token.span, "delete it")
             }
             kind => {
-                let mut diagnostic = Diagnostic::error("unexpected-token", format!("expected {wanted}, found {kind}"));
+                let mut diagnostic =
+                    Diagnostic::error("unexpected-token", format!("expected {expected}, found {kind}"));
                 let foreign =
                     [("def", "fn"), ("class", "model"), ("function", "fn"), ("func", "fn"), ("module", "model")];
                 let words = ["model", "block", "fn", "dataset", "train", "from"];
@@ -150,8 +152,8 @@ impl Parser<'_> {
         let span = self.since(at);
         let Some(path) = text.as_text().map(str::to_owned) else {
             self.report(
-                Diagnostic::error("bad-interpolation", "the path of an import cannot hold expressions")
-                    .primary(span, "is read before anything is computed"),
+                Diagnostic::error("bad-interpolation", "the path of an import cannot contain expressions")
+                    .primary(span, "imports are read before expressions are evaluated"),
             );
             return Err(Failed);
         };
@@ -182,7 +184,7 @@ impl Parser<'_> {
         let params = self.params()?;
         let arrow = match self.eat(Symbol::Colon) {
             Some(colon) => {
-                let error = Diagnostic::error("unexpected-token", "results follow `->`, not `:`");
+                let error = Diagnostic::error("unexpected-token", "expected `->` before the results, found `:`");
                 self.report(error.primary(colon, "write `->`").fix(colon, " ->"));
                 Some(colon)
             }
@@ -191,7 +193,7 @@ impl Parser<'_> {
         let results = if arrow.is_some() { self.results(kind)? } else { vec![] };
         if kind == DefinitionKind::Model && arrow.is_none() {
             self.report(
-                Diagnostic::error("missing-result", "a model names its results")
+                Diagnostic::error("missing-result", "a model needs named results")
                     .primary(self.last_end(), "write something like `-> logits: [B, 10]`"),
             );
         }
@@ -208,7 +210,7 @@ impl Parser<'_> {
         Ok(Definition { docs, attributes, kind, name, params, results, body, span: self.since(start) })
     }
 
-    /// `(a: [B], b: int = 1)`. A faulty argument does not keep the others from being read.
+    /// `(a: [B], b: int = 1)`. Recovers from errors within an argument, so that the others are parsed.
     pub(super) fn params(&mut self) -> Parsed<Vec<Param>> {
         let open = self.expect(Symbol::LParen)?;
         self.with_lines(false, |p| {
@@ -262,7 +264,7 @@ impl Parser<'_> {
         if self.at(Symbol::Comma) || self.at(Symbol::RParen) || self.at(Symbol::Eq) {
             self.blamed = Some(self.index);
             self.report(
-                Diagnostic::error("missing-type", format!("the argument `{}` says no type", name.name))
+                Diagnostic::error("missing-type", format!("missing type of the argument `{}`", name.name))
                     .primary(name.span, format!("write something like `{0}: [B]`, or `{0}: int = 1`", name.name)),
             );
             return Err(Failed);
@@ -278,7 +280,7 @@ impl Parser<'_> {
         Ok((ty, default))
     }
 
-    /// What follows `->`: one result, or several in brackets.
+    /// The results after `->`: one, or several in parentheses.
     fn results(&mut self, kind: DefinitionKind) -> Parsed<Vec<ResultDecl>> {
         let Some(open) = self.eat(Symbol::LParen) else {
             return Ok(vec![self.result(kind)?]);
@@ -316,7 +318,7 @@ impl Parser<'_> {
         let span = self.since(start);
         if kind == DefinitionKind::Model && name.is_none() {
             self.report(
-                Diagnostic::error("missing-result", "a model names its results")
+                Diagnostic::error("missing-result", "a model needs named results")
                     .primary(span, "write something like `logits: [B, 10]`"),
             );
         }

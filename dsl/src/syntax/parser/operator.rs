@@ -1,4 +1,4 @@
-//! Operators and what binds how tightly.
+//! Operators and their precedence.
 
 use super::{Parsed, Parser};
 use crate::ast::{BinaryOp, Expr, ExprKind, Operation, UnaryOp};
@@ -6,13 +6,13 @@ use crate::diagnostic::Diagnostic;
 use crate::lexer::{Symbol, TokenKind, Word};
 use crate::span::Span;
 
-/// Where `not` stands between `and` and the comparisons.
+/// The precedence of `not`: between `and` and the comparisons.
 const NOT: u8 = 3;
-/// Where unary minus stands between `*` and `**`.
+/// The precedence of unary minus: between `*` and `**`.
 const NEG: u8 = 7;
 
 impl Parser<'_> {
-    /// The operator that the next token is, if the expression goes on with it.
+    /// The next token as a binary operator, if it continues the expression.
     pub(super) fn binary_op(&self) -> Option<BinaryOp> {
         use BinaryOp::*;
         Some(match self.peek().kind {
@@ -30,7 +30,7 @@ impl Parser<'_> {
                 Symbol::Star => Mul,
                 Symbol::Slash => Div,
                 Symbol::Percent => Rem,
-                // At the beginning of a line it is an attribute's.
+                // `@` at the start of a line is an attribute.
                 Symbol::At if !self.line_ended() => MatMul,
                 Symbol::Power => Pow,
                 _ => return None,
@@ -39,7 +39,7 @@ impl Parser<'_> {
         })
     }
 
-    /// Operators that bind at least as tightly as `least`.
+    /// Operators of at least the precedence `least`.
     pub(super) fn operation(&mut self, least: u8) -> Parsed<Expr> {
         let start = self.peek().span;
         let outer = std::mem::replace(&mut self.reach, self.depth);
@@ -48,7 +48,7 @@ impl Parser<'_> {
         result
     }
 
-    /// The rest of an operation whose first operand, which began at `start`, has been read.
+    /// The rest of an operation whose first operand, which starts at `start`, is parsed already.
     pub(super) fn operation_after(&mut self, mut left: Expr, start: Span, least: u8) -> Parsed<Expr> {
         let mut grouped = self.is_grouped(&left);
         while let Some(op) = self.binary_op() {
@@ -62,9 +62,9 @@ impl Parser<'_> {
             {
                 let (first, second) = (before.op_span, op_span);
                 self.report(
-                    Diagnostic::error("needs-parentheses", "comparisons do not chain")
-                        .primary(second, "the second")
-                        .secondary(first, "the first")
+                    Diagnostic::error("needs-parentheses", "comparisons cannot be chained")
+                        .primary(second, "second comparison")
+                        .secondary(first, "first comparison")
                         .help("write `a < b and b < c`"),
                 );
             }
@@ -86,7 +86,7 @@ impl Parser<'_> {
         Ok(left)
     }
 
-    /// After an operator: if its line ends, it should have stood on the next one, where reading goes on.
+    /// After an operator: reports one at the end of a line, since continuation lines start with the operator, and recovers.
     pub(super) fn goes_on(&mut self, operator: Span) {
         use TokenKind::{Float, Int, Name, StrBegin};
         let operand = matches!(self.peek().kind, Name(_) | Int(_) | Float(_) | StrBegin)
@@ -96,7 +96,7 @@ impl Parser<'_> {
         if self.line_ended() && operand && !rebinds {
             let text = &self.text[operator.range()];
             let error = Diagnostic::error("unexpected-token", format!("a line cannot end with `{text}`"));
-            self.report(error.primary(operator, "begin the next line with it"));
+            self.report(error.primary(operator, "move it to the start of the next line"));
             self.tokens[self.index].first = false;
         }
     }
@@ -104,10 +104,10 @@ impl Parser<'_> {
     fn unary(&mut self, least: u8) -> Parsed<Expr> {
         let start = self.peek().span;
         if let Some(span) = self.eat(Symbol::Plus) {
-            // Harmless, but not in the language.
+            // Unambiguous, but not in the language.
             self.report(
                 Diagnostic::error("unexpected-token", "expected a value, found `+`")
-                    .primary(span, "a number needs no sign to be positive")
+                    .primary(span, "unary plus is not supported")
                     .fix(span, ""),
             );
         }
@@ -143,13 +143,13 @@ impl Parser<'_> {
         Ok(Expr { kind: ExprKind::Binary { first, rest }, span })
     }
 
-    /// One more node lies above what was read of the current expression.
+    /// Adds a level on top of the current expression.
     pub(super) fn deepen(&mut self) -> Parsed<()> {
         self.reach += 1;
         self.check_depth()
     }
 
-    /// Whether the expression just read stands in brackets of its own: these do not belong to its span.
+    /// Whether the expression just parsed is in parentheses, which its span does not include.
     pub(super) fn is_grouped(&self, expr: &Expr) -> bool {
         self.last_end().end != expr.span.end
     }

@@ -1,4 +1,4 @@
-//! What statements bind.
+//! Patterns.
 
 use super::{Parsed, Parser};
 use crate::ast::{Expr, ExprKind, Ident, Pattern, PatternKind};
@@ -48,12 +48,12 @@ impl Parser<'_> {
         self.pattern_after_name(name)
     }
 
-    /// `a, b = …` without brackets is understood, and reported.
+    /// Recovers from `a, b = …` without parentheses.
     pub(super) fn pattern_after_name(&mut self, name: Ident) -> Parsed<Pattern> {
         Ok(Pattern { span: name.span, kind: PatternKind::Name(name) })
     }
 
-    /// Reports `let a, b = …` and reads on as if the brackets were there.
+    /// Reports `let a, b = …` and recovers as if the parentheses were there.
     pub(super) fn bare_tuple(&mut self, first: Pattern) -> Parsed<Pattern> {
         if !self.at(Symbol::Comma) {
             return Ok(first);
@@ -66,14 +66,14 @@ impl Parser<'_> {
         let span = self.since(start);
         let text = self.text.get(span.range()).unwrap_or_default().to_owned();
         self.report(
-            Diagnostic::error("needs-parentheses", "several names at once stand in brackets")
+            Diagnostic::error("needs-parentheses", "a pattern of several names needs parentheses")
                 .primary(span, format!("write `({text})`"))
                 .fix(span, format!("({text})")),
         );
         Ok(Pattern { kind: PatternKind::Tuple(parts), span })
     }
 
-    /// The pattern that was read as an expression, before `in` told what it is.
+    /// Converts an expression to a pattern, once `in` shows that it is one.
     pub(super) fn pattern_of(&mut self, expr: Expr) -> Parsed<Pattern> {
         let span = expr.span;
         let kind = match expr.kind {
@@ -88,8 +88,8 @@ impl Parser<'_> {
             }
             _ => {
                 self.report(
-                    Diagnostic::error("unexpected-token", "expected a name, or names in brackets, before `in`")
-                        .primary(span, "this is an expression"),
+                    Diagnostic::error("unexpected-token", "expected a name, or names in parentheses, before `in`")
+                        .primary(span, "not a pattern"),
                 );
                 return Err(super::Failed);
             }

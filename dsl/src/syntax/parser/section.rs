@@ -6,7 +6,7 @@ use crate::diagnostic::Diagnostic;
 use crate::lexer::{Symbol, TokenKind, Word};
 use crate::span::Span;
 
-/// What entries belong to.
+/// The kind of section that entries are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Section {
     Dataset,
@@ -73,8 +73,8 @@ impl Parser<'_> {
                 self.bump();
                 if section != Section::Train {
                     self.report(
-                        Diagnostic::error("misplaced", "`update` stands directly in `train` only")
-                            .primary(start, "cannot stand here"),
+                        Diagnostic::error("misplaced", "`update` is only allowed directly in `train`")
+                            .primary(start, "not allowed here"),
                     );
                 }
                 let target = self.update_target()?;
@@ -86,7 +86,7 @@ impl Parser<'_> {
                 let name = Ident::new(name, start);
                 if let Some(colon) = self.eat(Symbol::Colon) {
                     self.report(
-                        Diagnostic::error("unexpected-token", "a setting takes `=`, not `:`")
+                        Diagnostic::error("unexpected-token", "expected `=` after a setting, found `:`")
                             .primary(colon, format!("write `{} = …`", name.name))
                             .fix(colon, " ="),
                     );
@@ -103,14 +103,14 @@ impl Parser<'_> {
                 let word = word.text();
                 self.blamed = Some(self.index);
                 self.report(
-                    Diagnostic::error("misplaced", format!("`{word}` stands in a list of settings"))
-                        .primary(start, "only `name = …` and `let` can stand here")
+                    Diagnostic::error("misplaced", format!("`{word}` is not allowed in a list of settings"))
+                        .primary(start, "expected `name = …` or `let`")
                         .help("put the computation into a `fn` and call it"),
                 );
                 Err(Failed)
             }
             TokenKind::Word(_) if self.second().kind == TokenKind::Symbol(Symbol::Eq) => {
-                let name = self.name("a setting's name")?; // reports the reserved word
+                let name = self.name("a setting's name")?; // reports the keyword
                 self.bump();
                 Ok(EntryKind::Field { name, value: self.expr()? })
             }
@@ -123,7 +123,7 @@ impl Parser<'_> {
         let token = self.peek().clone();
         match token.kind {
             TokenKind::StrBegin | TokenKind::Symbol(Symbol::LBracket) => self.expr(),
-            // the layer itself, whose weights are meant
+            // a layer, whose weights are meant
             TokenKind::Name(name) => {
                 self.bump();
                 let pattern = format!("{name}.**");
@@ -138,7 +138,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Reads the first word of an entry's key in RON: `let`, `fit` or `update`.
+    /// Skips the keyword of an entry's key in RON: `let`, `fit` or `update`.
     pub(crate) fn key_word(&mut self) -> TokenKind {
         self.bump().kind
     }
@@ -148,5 +148,5 @@ impl Parser<'_> {
 pub(super) fn misplaced_fit(span: Span) -> Diagnostic {
     Diagnostic::error("misplaced", "`fit` is only allowed in a `dataset`")
         .primary(span, "not in a dataset")
-        .help("a `fit` is computed once, of the training examples; anything else is a `let`")
+        .help("a `fit` is computed once, from the training examples; for any other value, use `let`")
 }

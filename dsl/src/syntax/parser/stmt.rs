@@ -8,7 +8,7 @@ use crate::lexer::{Symbol, TokenKind, Word};
 use crate::span::Span;
 
 impl Parser<'_> {
-    /// `{ … }`: statements, each on its line.
+    /// `{ … }`: statements, one per line.
     pub(crate) fn block(&mut self) -> Parsed<Block> {
         self.enter()?;
         let block = self.block_inside();
@@ -22,7 +22,7 @@ impl Parser<'_> {
         Ok(Block { stmts, span: self.since(open) })
     }
 
-    /// What is between braces, one a line or, with `commas`, several on one line, and the closing brace. After an error, goes on with the next one.
+    /// Statements or entries, one per line or, with `commas`, several on one line, and the closing brace. After an error, resumes at the next one.
     pub(super) fn list_of<T>(
         &mut self,
         open: Span,
@@ -30,13 +30,13 @@ impl Parser<'_> {
         read: impl Fn(&mut Self) -> Parsed<T>,
     ) -> Parsed<Vec<T>> {
         let mut list = vec![];
-        let mut faulty = false;
+        let mut failed = false;
         loop {
             if self.eat(Symbol::RBrace).is_some() {
                 return Ok(list);
             }
             if self.peek().kind == TokenKind::End || self.at_item() {
-                if !faulty {
+                if !failed {
                     self.close(open, Symbol::RBrace, "`}`")?;
                 }
                 return Err(Failed);
@@ -51,34 +51,34 @@ impl Parser<'_> {
                     }
                     self.stray();
                 }
-                Err(Failed) => faulty = true,
+                Err(Failed) => failed = true,
             }
             self.skip_to_statement(before);
         }
     }
 
-    /// Something follows a whole statement on its line.
+    /// Reports tokens after a complete statement on its line.
     fn stray(&mut self) {
         let token = self.peek().clone();
-        let begins = match &token.kind {
+        let starts = match &token.kind {
             TokenKind::Word(word) => word.begins_statement(),
             TokenKind::Name(_) => self.second().kind == TokenKind::Symbol(Symbol::Eq),
             _ => false,
         };
         if self.at_foreign_choice() {
             self.unexpected("the end of the line");
-        } else if begins && self.blamed.replace(self.index) != Some(self.index) {
+        } else if starts && self.blamed.replace(self.index) != Some(self.index) {
             self.report(
-                Diagnostic::error("one-per-line", "two statements stand on one line")
-                    .primary(token.span, "begin a new line here")
+                Diagnostic::error("one-per-line", "two statements on one line")
+                    .primary(token.span, "start a new line here")
                     .fix(token.span.before(), "\n"),
             );
-        } else if !begins {
+        } else if !starts {
             self.unexpected("the end of the line");
         }
     }
 
-    /// Passes over the rest of a faulty statement that began at token `before`.
+    /// Recovers from an error in a statement that starts at token `before`: skips to the next one.
     fn skip_to_statement(&mut self, before: usize) {
         let mut open = 0_u32;
         loop {
@@ -86,7 +86,7 @@ impl Parser<'_> {
             let moved = self.index > before;
             match &token.kind {
                 TokenKind::End => return,
-                // `let a = 1 let b = 2`: for these two words even the middle of a line will do.
+                // `let a = 1 let b = 2`: resume at these two keywords even within a line.
                 TokenKind::Word(word)
                     if moved
                         && open == 0
@@ -131,7 +131,7 @@ impl Parser<'_> {
         Ok(attributes)
     }
 
-    /// An attribute behind its `@`.
+    /// An attribute, after its `@`.
     pub(crate) fn attribute(&mut self) -> Parsed<Attribute> {
         let name = self.name("an attribute's name")?;
         let args = if self.at(Symbol::LParen) && !self.line_ended() { self.args()? } else { vec![] };
@@ -149,7 +149,7 @@ impl Parser<'_> {
 
     fn stmt_kind(&mut self) -> Parsed<StmtKind> {
         let token = self.peek().clone();
-        // The statement's first token begins its line without ending anything.
+        // The first token of a statement starts a line, but ends no statement.
         self.tokens[self.index].first = false;
         let TokenKind::Word(word) = token.kind else {
             let (pattern, value) = self.rebind()?;
@@ -195,9 +195,9 @@ impl Parser<'_> {
             Word::Yield => {
                 if !self.in_scan {
                     self.report(
-                        Diagnostic::error("misplaced", "`yield` stands outside of a `scan`")
-                            .primary(token.span, "nothing collects this")
-                            .help("a definition gives its result with `return`"),
+                        Diagnostic::error("misplaced", "`yield` outside of a `scan`")
+                            .primary(token.span, "no `scan` to yield to")
+                            .help("use `return` for the result of a definition"),
                     );
                 }
                 StmtKind::Yield { value: self.expr()? }
@@ -209,7 +209,7 @@ impl Parser<'_> {
         })
     }
 
-    /// A word with which no statement begins.
+    /// The error for a keyword that starts no statement.
     fn no_statement(&mut self, kind: &TokenKind) -> Failed {
         let (index, span) = (self.index, self.peek().span);
         if self.blamed.replace(index) == Some(index) {
@@ -217,13 +217,13 @@ impl Parser<'_> {
         }
         let diagnostic = match kind {
             TokenKind::Word(Word::Else) => Diagnostic::error("misplaced", "`else` without an `if` or `cond` before it")
-                .primary(span, "belongs to nothing"),
+                .primary(span, "no matching `if` or `cond`"),
             TokenKind::Word(Word::Fit) => super::section::misplaced_fit(span),
-            TokenKind::Word(Word::Update) => Diagnostic::error("misplaced", "`update` stands outside of `train`")
-                .primary(span, "only a `train` section has updates"),
+            TokenKind::Word(Word::Update) => Diagnostic::error("misplaced", "`update` outside of `train`")
+                .primary(span, "only allowed in a `train` section"),
             TokenKind::Word(word) if word.begins_item() => {
-                Diagnostic::error("misplaced", format!("`{}` stands inside of another definition", word.text()))
-                    .primary(span, "definitions stand at the beginning of a line, outside of braces")
+                Diagnostic::error("misplaced", format!("`{}` inside of another definition", word.text()))
+                    .primary(span, "definitions start in the first column, outside of braces")
             }
             _ => {
                 self.blamed = None;
@@ -258,11 +258,11 @@ impl Parser<'_> {
             if !self.at(Symbol::LParen) && !self.at(Symbol::Underscore) {
                 return Err(self.no_value_statement(index));
             }
-            let faults = self.diagnostics.len();
+            let errors = self.diagnostics.len();
             if let (Ok(pattern), Some(_)) = (self.pattern(), self.eat(Symbol::Eq)) {
                 return Ok((pattern, self.expr()?));
             }
-            if self.diagnostics.len() == faults {
+            if self.diagnostics.len() == errors {
                 return Err(self.no_value_statement(index));
             }
             return Err(Failed);
@@ -283,7 +283,7 @@ impl Parser<'_> {
                 let operator = self.text[symbol.range()].to_owned();
                 let value = self.expr()?;
                 let (name, operator) = (&name.name, operator.trim_end_matches('=').trim());
-                let message = format!("`{operator}=` is not in the language: values never change, names are rebound");
+                let message = format!("`{operator}=` is not supported: values are immutable, names are rebound");
                 self.report(
                     Diagnostic::error("unexpected-token", message)
                         .primary(symbol, format!("write `{name} = {name} {operator} …`"))
@@ -308,7 +308,7 @@ impl Parser<'_> {
             _ => {
                 if let Some((_, advice)) = FOREIGN.iter().find(|(word, _)| *word == name.name) {
                     self.report(
-                        Diagnostic::error("unexpected-token", format!("`{}` begins no statement here", name.name))
+                        Diagnostic::error("unexpected-token", format!("expected a statement, found `{}`", name.name))
                             .primary(name.span, *advice),
                     );
                     return Err(Failed);
@@ -318,11 +318,12 @@ impl Parser<'_> {
         }
     }
 
-    /// `word something`: no statement begins so.
+    /// The error for `word something`, which starts no statement.
     pub(super) fn unknown_word(&mut self, name: &Ident) -> Failed {
         self.blamed = Some(self.index);
         let words = Word::ALL.iter().filter(|word| word.begins_statement()).map(|word| word.text());
-        let mut diagnostic = Diagnostic::error("unexpected-token", format!("`{}` begins no statement here", name.name));
+        let mut diagnostic =
+            Diagnostic::error("unexpected-token", format!("expected a statement, found `{}`", name.name));
         if let Some((_, advice)) = FOREIGN.iter().find(|(word, _)| *word == name.name) {
             diagnostic = diagnostic.primary(name.span, *advice);
         } else if let Some(word) = did_you_mean(&name.name, words) {
@@ -330,34 +331,33 @@ impl Parser<'_> {
         } else {
             diagnostic = diagnostic
                 .primary(name.span, "")
-                .help("a statement begins with `let`, `return` or another word of the language, or with the name that it rebinds");
+                .help("a statement starts with `let`, `return` or another keyword, or with the name that it rebinds");
         }
         self.report(diagnostic);
         Failed
     }
 
-    /// An expression where a statement should be, or nothing readable; reading begins again at token `index`.
+    /// Reports an expression, or anything else, in place of a statement; rewinds to token `index`.
     fn no_value_statement(&mut self, index: usize) -> Failed {
         self.index = index;
         self.tokens[index].first = false;
         if self.at(Symbol::LBrace) {
             self.blamed = Some(index);
-            let error = Diagnostic::error("unexpected-token", "braces do not stand alone");
-            self.report(error.primary(self.peek().span, "they belong to `if`, `repeat` or another word before them"));
+            let error = Diagnostic::error("unexpected-token", "expected a statement, found `{`");
+            self.report(error.primary(self.peek().span, "braces follow `if`, `repeat` or another keyword"));
             return Failed;
         }
-        let faults = self.diagnostics.len();
+        let errors = self.diagnostics.len();
         let Ok(expr) = self.expr() else {
-            if self.diagnostics.len() == faults {
+            if self.diagnostics.len() == errors {
                 self.unexpected("a statement");
             }
             return Failed;
         };
-        if self.diagnostics.len() > faults {
+        if self.diagnostics.len() > errors {
             return Failed;
         }
-        let mut diagnostic =
-            Diagnostic::error("expression-statement", "nothing uses this value").primary(expr.span, "");
+        let mut diagnostic = Diagnostic::error("expression-statement", "this value is not used").primary(expr.span, "");
         if self.at(Symbol::RBrace) {
             diagnostic.labels[0].text = "do you mean to `return` it?".to_owned();
             diagnostic = diagnostic.fix(expr.span.before(), "return ");
@@ -375,14 +375,14 @@ impl Parser<'_> {
             ExprKind::Call(call) => {
                 if let Some(name) = &call.name {
                     self.report(
-                        Diagnostic::error("not-a-call", "`layer` names this already")
-                            .primary(name.span, "the layer's name is its name in the tree of weights"),
+                        Diagnostic::error("not-a-call", "`layer` already names this call")
+                            .primary(name.span, "the weights are named after the layer"),
                     );
                 }
                 Ok(call)
             }
             ExprKind::Name(name) => {
-                // `layer f = relu` says enough.
+                // `layer f = relu` needs no parentheses.
                 Ok(Call { callee: Ident::new(name, expr.span), args: vec![], name: None, span: expr.span })
             }
             _ => {

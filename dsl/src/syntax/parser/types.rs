@@ -29,7 +29,7 @@ impl Parser<'_> {
         self.ty_after_name(name)
     }
 
-    /// The rest of a type that begins with a name.
+    /// The rest of a type that starts with a name.
     pub(super) fn ty_after_name(&mut self, name: Ident) -> Parsed<Type> {
         let start = name.span;
         if self.at(Symbol::LBracket) && !self.line_ended() {
@@ -46,7 +46,7 @@ impl Parser<'_> {
         };
         let optional = self.eat(Symbol::Question).is_some();
         if name.is_dimension() {
-            // `x: B` wants to be `x: [B]`, but `n: Int` to be `n: int`.
+            // `x: B` is meant as `x: [B]`, but `n: Int` as `n: int`.
             let small = name.name.to_lowercase();
             let (error, fix) = if VALUE_TYPES.contains(&small.as_str()) {
                 (Diagnostic::error("unknown-name", format!("there is no type `{}`", name.name)), small)

@@ -1,10 +1,9 @@
-//! Expressions as text, with the brackets they need and no others.
+//! Prints expressions with the parentheses they need and no others.
 
 use super::stmts_text;
 use crate::ast::*;
 
-/// Levels of tightness beyond [`BinaryOp::precedence`]: where a whole expression may stand, and where only something
-/// that needs no brackets may.
+/// Precedences beyond [`BinaryOp::precedence`]: of a position that takes any expression, and of one that takes a postfix expression.
 const ANY: u8 = 0;
 const NOT: u8 = 3;
 const NEG: u8 = 7;
@@ -16,13 +15,13 @@ pub(crate) fn expr_text(expr: &Expr) -> String {
     text(expr, ANY)
 }
 
-/// The expression for a place that takes what binds at least as tightly as `least`.
+/// Prints an expression, in parentheses if its precedence is lower than `least`.
 fn text(expr: &Expr, least: u8) -> String {
-    let (inner, tightness) = bare(expr);
-    if tightness < least { format!("({inner})") } else { inner }
+    let (inner, precedence) = bare(expr);
+    if precedence < least { format!("({inner})") } else { inner }
 }
 
-/// The text without brackets around it, and how tightly it binds.
+/// The expression without parentheses, and its precedence.
 fn bare(expr: &Expr) -> (String, u8) {
     use ExprKind::*;
     match &expr.kind {
@@ -43,7 +42,7 @@ fn bare(expr: &Expr) -> (String, u8) {
         Unary { op: UnaryOp::Not, operand } => (format!("not {}", text(operand, NOT)), NOT),
         Binary { first, rest } => {
             let precedence = rest.first().map_or(ANY, |operation| operation.op.precedence());
-            // Comparisons do not chain, and `**` groups to the right; all others group to the left.
+            // Comparisons are non-associative, `**` is right-associative, all others are left-associative.
             let (left, right) = match precedence {
                 POWER => (NAMED, NEG),
                 _ => (precedence + u8::from(rest.iter().any(|o| o.op.is_comparison())), precedence + 1),
@@ -54,7 +53,7 @@ fn bare(expr: &Expr) -> (String, u8) {
             }
             (out, precedence)
         }
-        // `as` binds tighter than any operator, but nothing follows its name.
+        // `as` binds tighter than any operator, but no postfix may follow its name.
         Call(call) => (call_text(call, true), if call.name.is_some() { NAMED } else { POSTFIX }),
         Pipe { head, steps } => {
             let steps: Vec<_> = steps.iter().map(|step| format!(" |> {}", call_text(step, false))).collect();
@@ -71,7 +70,7 @@ fn bare(expr: &Expr) -> (String, u8) {
     }
 }
 
-/// A block in an expression: on one line if it can be, since in a string it must be.
+/// A block in an expression, on one line where possible, as strings require.
 fn block_text(block: &Block) -> String {
     let stmts = stmts_text(block);
     if fits_one_line(block) {
@@ -95,7 +94,7 @@ fn fits_one_line(block: &Block) -> bool {
     block.stmts.len() < 2 && block.stmts.iter().all(|stmt| stmt.docs.lines.is_empty() && inner(stmt))
 }
 
-/// Before `|>` stands something that needs no brackets, or a call with its name.
+/// The head of a pipe: a postfix expression or a named call needs no parentheses.
 pub(super) fn pipe_head_text(head: &Expr) -> String {
     text(head, NAMED)
 }
@@ -134,7 +133,7 @@ fn index_text(item: &IndexItem) -> String {
     }
 }
 
-/// The call; `brackets` says whether they stand even around no arguments.
+/// Prints a call; `brackets` keeps the parentheses of an empty argument list.
 pub(super) fn call_text(call: &Call, brackets: bool) -> String {
     let mut out = call.callee.name.clone();
     if brackets || !call.args.is_empty() {
@@ -195,7 +194,7 @@ pub(crate) fn type_text(ty: &Type) -> String {
     }
 }
 
-/// The shortest text that reads back as the same number, and not as a whole one.
+/// The shortest spelling that parses as the same float, and not as an integer.
 pub(crate) fn float_text(value: f64) -> String {
     let (plain, exponent) = (format!("{value:?}"), format!("{value:e}"));
     if exponent.len() < plain.len() && exponent.contains('e') { exponent } else { plain }
@@ -224,7 +223,7 @@ pub(super) fn quoted(value: &Str) -> String {
     out
 }
 
-/// The inside of the string, for a place where quotation marks and line ends need no care.
+/// The inside of the string, with quotation marks and line ends unescaped.
 pub(crate) fn str_body(value: &Str) -> String {
     let mut out = String::new();
     for part in &value.parts {

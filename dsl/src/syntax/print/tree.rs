@@ -1,11 +1,11 @@
-//! The tree as an outline: what `dlc compile --emit=ast` shows. Brackets show what was grouped with what.
+//! Prints a tree as S-expressions, for `dlc compile --emit=ast`.
 
 use std::fmt::Write;
 
 use super::{attribute_text, expr, float_text, instance_name_text, pattern_text, type_text};
 use crate::ast::*;
 
-/// The tree of a file, a line for each statement.
+/// Prints a file, one line per statement.
 pub fn to_tree(file: &File) -> String {
     let mut tree = Tree::default();
     if let Some(version) = &file.version {
@@ -26,7 +26,7 @@ struct Tree {
 impl Tree {
     fn line(&mut self, text: impl AsRef<str>) {
         let indent = 2 * self.indent;
-        // Writing to a string cannot fail.
+        // writing to a string cannot fail
         let _ = writeln!(self.out, "{:indent$}{}", "", text.as_ref());
     }
 
@@ -97,7 +97,7 @@ impl Tree {
         }
     }
 
-    /// The closing bracket goes to the end of the last line.
+    /// Appends the closing parenthesis to the last line.
     fn close(&mut self) {
         self.out.pop();
         self.out.push_str(")\n");

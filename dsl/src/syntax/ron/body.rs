@@ -1,7 +1,7 @@
 //! The body of a definition: a list of steps.
 //!
-//! Calls that stand directly in a body work on its current value, which is the first data argument: it goes
-//! into them, and what comes out becomes the current value. At the end of the body it is returned.
+//! Calls directly in a body transform its current value, initially the first data argument: each takes it as its first argument
+//! and replaces it. At the end of the body it is returned.
 
 use super::raw::{Raw, Reader, Shape, shape_of};
 use super::{Mode, Site};
@@ -9,15 +9,15 @@ use crate::ast::*;
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
 
-/// What a body works on.
+/// The state of a body while it is parsed.
 pub(super) struct Flow {
     /// The name of the current value.
     current: Option<String>,
-    /// Whether anything was done to it.
+    /// Whether a call has changed it.
     used: bool,
 }
 
-/// Steps that are not calls, with how they are written.
+/// Steps that are not calls, with their usage.
 const USAGE: &[(&str, &str)] = &[
     ("let", "let(\"y\", value)"),
     ("set", "set(\"y\", value)"),
@@ -87,7 +87,7 @@ impl<'a> Reader<'a> {
         Some(Block { stmts, span: self.span(raw) })
     }
 
-    /// Makes one statement of calls that follow each other.
+    /// Merges consecutive calls into one statement.
     fn finish_run(&mut self, run: &mut Vec<Raw<'a>>, stmts: &mut Vec<Stmt>, flow: &mut Flow, last: bool) {
         let items = std::mem::take(run);
         let (Some(first), Some(end)) = (items.first(), items.last()) else { return };
@@ -127,9 +127,9 @@ impl<'a> Reader<'a> {
             }
             None => {
                 self.report(
-                    Diagnostic::error("expression-statement", "nothing uses this value")
+                    Diagnostic::error("expression-statement", "this value is not used")
                         .primary(span, "name it with `let(\"name\", …)`, or `return(…)` it")
-                        .help("calls follow each other directly where there is an input for them to work on"),
+                        .help("a body of calls needs an input as their first argument"),
                 );
                 return;
             }
@@ -185,7 +185,7 @@ impl<'a> Reader<'a> {
             }
             ("param" | "state", [weight, rest]) => {
                 let weight = self.name_in(*weight, "a name");
-                let rest = self.text(*rest, "a type and a first value, like `\"[O, I] = 0\"`")?;
+                let rest = self.text(*rest, "a type and an initial value, like `\"[O, I] = 0\"`")?;
                 let (ty, init) = self.fragment(&rest, |p| p.ty_and_default())?;
                 let weight = Weight { name: weight?, ty, init };
                 if name == "param" { StmtKind::Param(weight) } else { StmtKind::State(weight) }
@@ -244,8 +244,8 @@ impl<'a> Reader<'a> {
             ("yield", [value]) => {
                 if !self.in_scan {
                     self.report(
-                        Diagnostic::error("misplaced", "`yield` stands outside of a `scan`")
-                            .primary(span, "nothing collects this"),
+                        Diagnostic::error("misplaced", "`yield` outside of a `scan`")
+                            .primary(span, "no `scan` to yield to"),
                     );
                 }
                 StmtKind::Yield { value: self.flow(*value)? }
@@ -260,15 +260,14 @@ impl<'a> Reader<'a> {
 
     fn usage(&mut self, name: &str, span: Span, count: usize) {
         let usage = USAGE.iter().find(|(step, _)| *step == name).map_or("", |(_, usage)| usage);
-        let values = if count == 1 { "1 value".to_owned() } else { format!("{count} values") };
         self.report(
-            Diagnostic::error("ron-type", format!("`{name}` is given {values}"))
+            Diagnostic::error("ron-type", format!("wrong number of values for `{name}`: found {count}"))
                 .primary(span, format!("write `{usage}`")),
         );
     }
 }
 
-/// Whether nothing goes on after this statement.
+/// Whether statements after this one are unreachable.
 fn returns(stmt: &Stmt) -> bool {
     match &stmt.kind {
         StmtKind::Return { .. } => true,

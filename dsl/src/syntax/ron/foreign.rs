@@ -1,10 +1,10 @@
-//! What other languages write and RON does not: texts in single quotation marks, comments behind `#`.
+//! Syntax that RON does not have: strings in single quotation marks, comments after `#`.
 
 use std::ops::Range;
 
 use super::lex::{LexemeKind, lexemes};
 
-/// Something that RON does not know.
+/// Syntax of another language.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Foreign {
     pub at: Range<usize>,
@@ -13,7 +13,7 @@ pub(super) struct Foreign {
     pub instead: String,
 }
 
-/// The first foreign thing that begins before a byte of a text, at which reading it failed.
+/// The first foreign syntax before the byte at which parsing failed.
 pub(super) fn foreign(text: &str, failed: usize) -> Option<Foreign> {
     let before = lexemes(text).into_iter().take_while(|lexeme| lexeme.range.start <= failed);
     before.filter(|lexeme| lexeme.kind == LexemeKind::Atom).find_map(|lexeme| {
@@ -30,7 +30,7 @@ pub(super) fn foreign(text: &str, failed: usize) -> Option<Foreign> {
         if word.starts_with('#') && !word.starts_with("#!") {
             let end = text[start..].find('\n').map_or(text.len(), |length| start + length);
             let instead = format!("// {}", text[start..end].trim_start_matches('#').trim());
-            return Some(Foreign { at: start..end, message: "comments begin with `//`", instead });
+            return Some(Foreign { at: start..end, message: "comments start with `//`", instead });
         }
         None
     })

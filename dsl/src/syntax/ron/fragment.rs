@@ -1,4 +1,4 @@
-//! RON strings, and the pieces of the language in them, with their places in the RON text.
+//! RON strings and the fragments of the language in them, with spans in the RON source.
 
 use super::raw::{Raw, Reader, Shape, shape_of};
 use crate::ast::*;
@@ -6,14 +6,14 @@ use crate::lexer::Word;
 use crate::parser::{Parsed, Parser};
 use crate::span::{Span, Spanned};
 
-/// A decoded string which knows where each of its bytes came from.
+/// A decoded string that maps each byte to its offset in the source.
 #[derive(Clone, Debug)]
 pub(super) struct Text {
     pub value: String,
     pub span: Span,
-    /// Whether it stands between `r"` and `"`, where nothing is escaped.
+    /// Whether it is a raw string, without escapes.
     plain: bool,
-    /// Byte in `value`, byte in the RON text; between two entries both run alike.
+    /// Pairs of an offset in `value` and in the source; between two entries both advance alike.
     places: Vec<(usize, usize)>,
 }
 
@@ -37,7 +37,7 @@ impl<'a> Reader<'a> {
         let value = match ron::from_str::<String>(raw.text) {
             Ok(value) => value,
             Err(_) => {
-                // The text has been read as a whole before, so this does not happen; a message is better than trust.
+                // The file has parsed as RON, so this should not happen; an error is still better than a panic.
                 self.wrong(raw, what);
                 return None;
             }
@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
         Some(Text { value, span, plain, places })
     }
 
-    /// Reads `text` as a piece of the language.
+    /// Parses `text` as a fragment of the language.
     pub fn fragment<T: Spans>(
         &mut self,
         text: &Text,
@@ -75,7 +75,7 @@ impl<'a> Reader<'a> {
         self.finish_fragment(text, parser, parsed)
     }
 
-    /// Reads `text` as the inside of a string of the language.
+    /// Parses `text` as the inside of a string of the language.
     pub fn string_body(&mut self, text: &Text) -> Option<Str> {
         let mut parser = Parser::string_body(self.source, &text.value);
         let parsed = parser.string();
@@ -84,17 +84,17 @@ impl<'a> Reader<'a> {
 
     fn finish_fragment<T: Spans>(&mut self, text: &Text, parser: Parser<'_>, parsed: Parsed<T>) -> Option<T> {
         self.reached(parser.reach(), text.span);
-        let (mut result, faults) = parser.finish_fragment(parsed);
+        let (mut result, errors) = parser.finish_fragment(parsed);
         result.each_span(&mut |span| text.map(span));
-        for mut fault in faults {
-            fault.labels.iter_mut().for_each(|label| text.map(&mut label.span));
-            for fix in &mut fault.fixes {
+        for mut error in errors {
+            error.labels.iter_mut().for_each(|label| text.map(&mut label.span));
+            for fix in &mut error.fixes {
                 text.map(&mut fix.span);
                 if !text.plain {
                     fix.text = fix.text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
                 }
             }
-            self.report(fault);
+            self.report(error);
         }
         result
     }
@@ -115,13 +115,13 @@ impl<'a> Reader<'a> {
         self.fragment(&text, |p| p.new_name(what))
     }
 
-    /// The name of something defined elsewhere.
+    /// A reference to a name.
     pub fn reference_in(&mut self, raw: Raw<'a>, what: &str) -> Option<Ident> {
         let text = self.text(raw, what)?;
         self.fragment(&text, |p| p.name(what))
     }
 
-    /// A name that stands in RON itself must be one of the language too.
+    /// Checks that an identifier of RON is a name of the language too.
     pub fn reference(&mut self, name: &Ident, what: &str) -> Option<Ident> {
         let places = vec![(0, name.span.start as usize)];
         let text = Text { value: name.name.clone(), span: name.span, plain: true, places };
@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
         attributes
     }
 
-    /// What `as` names: a plain name, `_`, or a text to be taken to the letter.
+    /// The name after `as`: a plain name, `_`, or a verbatim text.
     pub fn instance_name_in(&mut self, raw: Raw<'a>) -> Option<InstanceName> {
         let span = self.span(raw);
         if let Shape::Call(length) = shape_of(raw.text)
@@ -176,14 +176,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether `as` takes this as a word.
+/// Whether `as` parses this as a plain name.
 pub(super) fn is_plain_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         && Word::of(text).is_none()
 }
 
-/// How many bytes the first character of a RON string's inside takes there, and how many decoded.
+/// The length of the first character inside of a RON string, as written and decoded.
 fn character(text: &str) -> (usize, usize) {
     let mut chars = text.chars();
     let first = chars.next().unwrap_or('\0');

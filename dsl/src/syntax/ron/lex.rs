@@ -1,8 +1,8 @@
-//! The signs of a RON text: what serde does not tell of blanks, comments and brackets.
+//! A lexer of RON, for blanks, comments and brackets, which serde does not report.
 
 use std::ops::Range;
 
-/// A sign, a word or a comment, with its place.
+/// A lexeme with its span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Lexeme {
     pub kind: LexemeKind,
@@ -15,12 +15,12 @@ pub(crate) enum LexemeKind {
     Sign(char),
     /// A name: of a field or of a call.
     Name,
-    /// A string, a number, an extension's line: nothing stands between its characters.
+    /// A string, a number or the line of an extension.
     Atom,
     Comment,
 }
 
-/// All of a text that can be read, blanks left out.
+/// The lexemes up to the first error, without blanks.
 pub(crate) fn lexemes(text: &str) -> Vec<Lexeme> {
     let (mut lexemes, mut at) = (vec![], 0);
     loop {
@@ -40,7 +40,7 @@ pub(crate) fn lexemes(text: &str) -> Vec<Lexeme> {
     }
 }
 
-/// The length of what runs on to the next blank, comment or sign: a name, a number, a string, or `#![enable(…)]`.
+/// The length up to the next blank, comment or symbol: a name, a number, a string, or `#![enable(…)]`.
 fn atom_length(text: &str) -> usize {
     if text.starts_with("#!") {
         return text.find(']').map_or(text.len(), |end| end + 1);
@@ -74,7 +74,7 @@ pub(super) fn skip_blank(text: &str, mut at: usize) -> usize {
     }
 }
 
-/// The length of the comment with which a text begins, up to the end of its line if it ends there.
+/// The length of the comment at the start of a text, up to the end of its line for a line comment.
 fn comment_length(text: &str) -> Option<usize> {
     if text.starts_with("//") {
         return Some(text.find('\n').unwrap_or(text.len()));
@@ -82,7 +82,7 @@ fn comment_length(text: &str) -> Option<usize> {
     if !text.starts_with("/*") {
         return None;
     }
-    // Comments of this kind may lie within each other.
+    // Block comments nest.
     let (mut depth, mut inside) = (0, 0);
     while let Some(c) = text[inside..].chars().next() {
         let next = &text[inside..];
@@ -112,7 +112,7 @@ pub(super) fn trim(text: &str) -> &str {
     &text[start..end]
 }
 
-/// The length of the string, character or single sign with which a text begins.
+/// The length of the string, character or symbol at the start of a text.
 fn token_length(text: &str) -> usize {
     let quoted = |quote: char| {
         let mut escaped = false;
@@ -138,7 +138,7 @@ fn token_length(text: &str) -> usize {
     }
 }
 
-/// The innermost bracket that is open at the end of the text, and what would close it.
+/// The innermost bracket that is open at the end of the text, and its closing bracket.
 pub(super) fn unclosed(text: &str) -> Option<(usize, char)> {
     let mut open = vec![];
     let mut at = skip_blank(text, 0);

@@ -1,18 +1,18 @@
-//! `linear(2, as: "fc")`: what ron refuses to read, since a group has either names or none.
+//! Reports `linear(2, as: "fc")`, which RON rejects: either all entries of a group have names or none has.
 
 use std::ops::Range;
 
 use super::lex::{Lexeme, LexemeKind, lexemes};
 
-/// A call whose brackets hold arguments with and without a name.
+/// A call that mixes positional and keyword arguments.
 pub(super) struct Mixture {
-    /// The argument where one kind changes to the other.
+    /// The first argument of the other kind.
     pub at: Range<usize>,
-    /// The call as it is written.
+    /// The call as it has to be written.
     pub mended: String,
 }
 
-/// A group in round brackets while it is read.
+/// A group in parentheses while it is scanned.
 struct Group<'a> {
     name: &'a str,
     open: usize,
@@ -54,10 +54,10 @@ impl Group<'_> {
         self.entries.iter().any(|(_, named)| *named) && self.entries.iter().any(|(_, named)| !named)
     }
 
-    /// What goes by place, then the rest in brackets of its own.
+    /// The positional arguments, then the others in parentheses of their own.
     fn mend(&self, text: &str) -> Mixture {
-        let list = |wanted: bool| {
-            let entries = self.entries.iter().filter(|(_, named)| *named == wanted);
+        let list = |has_name: bool| {
+            let entries = self.entries.iter().filter(|(_, named)| *named == has_name);
             entries.map(|(range, _)| &text[range.clone()]).collect::<Vec<_>>().join(", ")
         };
         let change = self.entries.iter().find(|(_, named)| *named != self.entries[0].1);

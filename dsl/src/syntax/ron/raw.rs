@@ -1,4 +1,4 @@
-//! RON values with their places: the layer between serde and the tree.
+//! RON values with their spans: the layer between serde and the tree.
 
 use std::fmt;
 
@@ -16,15 +16,15 @@ use crate::diagnostic::{Diagnostic, did_you_mean, tidy};
 use crate::parser::MAX_DEPTH;
 use crate::span::{SourceId, Span};
 
-/// A value as it stands in the text.
+/// A value, not yet deserialised.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Raw<'a> {
     pub text: &'a str,
-    /// Its first byte in the whole text.
+    /// Its offset in the source.
     pub start: usize,
 }
 
-/// What a value looks like.
+/// The syntactic form of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     Str,
@@ -39,7 +39,7 @@ pub(super) enum Shape {
     Number,
     Bool(bool),
     Null,
-    /// A character or byte string: nothing here takes one.
+    /// A character or byte string, which is never valid here.
     Other,
 }
 
@@ -64,11 +64,11 @@ pub(super) struct Reader<'a> {
     pub source: SourceId,
     pub root: &'a str,
     pub texts: Texts,
-    /// Whether `yield` has a loop to go to.
+    /// Whether `yield` is within a `scan`.
     pub in_scan: bool,
     pub diagnostics: Vec<Diagnostic>,
     depth: u32,
-    /// The deepest level that something was read on, and where.
+    /// The deepest level so far, and its span.
     pub deepest: (u32, Span),
 }
 
@@ -108,7 +108,7 @@ collected!(
 );
 collected!(
     Fields,
-    "fields in round brackets",
+    "fields in parentheses",
     |d, v| d.deserialize_struct("", &[], v),
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'a>, A::Error> {
         let mut list = vec![];
@@ -132,7 +132,7 @@ collected!(
 );
 collected!(
     Tuple,
-    "values in round brackets",
+    "values in parentheses",
     |d, v| d.deserialize_tuple(0, v),
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tuple<'a>, A::Error> {
         let mut list = vec![];
@@ -153,7 +153,7 @@ impl<'a> Reader<'a> {
         self.diagnostics
     }
 
-    /// Reads what lies a level deeper.
+    /// Parses a level deeper.
     pub fn deeper<T>(&mut self, raw: Raw<'a>, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         if self.depth >= MAX_DEPTH {
             let span = self.span(raw);
@@ -168,7 +168,7 @@ impl<'a> Reader<'a> {
         result
     }
 
-    /// Takes note of something that lies so many levels below this one.
+    /// Records a node at this many levels below the current one.
     pub fn reached(&mut self, levels: u32, span: Span) {
         let depth = self.depth.saturating_add(levels);
         if depth > self.deepest.0 {
@@ -184,7 +184,7 @@ impl<'a> Reader<'a> {
         Span::new(self.source, raw.start, raw.start + raw.text.len())
     }
 
-    /// The whole text as one value, after its `#![enable(…)]` lines.
+    /// The whole source as one value, after its `#![enable(…)]` lines.
     pub fn whole(&mut self) -> Option<Vec<(Ident, Raw<'a>)>> {
         self.fields(Raw { text: self.root, start: 0 })
     }
@@ -208,8 +208,8 @@ impl<'a> Reader<'a> {
         let open = if at_end { unclosed(raw.text) } else { None };
         if let Some((at, closing)) = open {
             let span = Span::new(self.source, raw.start + at, raw.start + at + 1);
-            let message = format!("`{}` is never closed", &raw.text[at..=at]);
-            let text = format!("wants its `{closing}`");
+            let message = format!("unclosed `{}`", &raw.text[at..=at]);
+            let text = format!("expected a matching `{closing}`");
             return self.report(Diagnostic::error("unclosed-bracket", message).primary(span, text));
         }
         if let Some(foreign) = foreign(raw.text, end.max(start)) {
@@ -220,43 +220,43 @@ impl<'a> Reader<'a> {
         }
         if let Some(mixture) = mixture(raw.text, start) {
             let at = Span::new(self.source, raw.start + mixture.at.start, raw.start + mixture.at.end);
-            let message = "arguments with a name do not stand beside those without";
+            let message = "positional and keyword arguments need separate parentheses";
             let label = format!("write `{}`", mixture.mended);
             return self.report(Diagnostic::error("ron-syntax", message).primary(at, label));
         }
         let diagnostic = match &error.code {
-            // A `RawValue` refuses what lies too deep without saying so.
+            // `RawValue` fails on deep nesting with an unspecific error.
             ExceededRecursionLimit | ExpectedRawValue => too_deep(span),
             code => {
                 let message = match code {
-                    Eof => "the text ends before all its brackets are closed".to_owned(),
-                    TrailingCharacters => "something follows the last bracket".to_owned(),
+                    Eof => "unclosed bracket at the end of the input".to_owned(),
+                    TrailingCharacters => "unexpected characters after the last bracket".to_owned(),
                     ExpectedStructLike | ExpectedNamedStructLike(_) => "expected `(`".to_owned(),
                     ExpectedComma => "expected `,` or the closing bracket".to_owned(),
                     ExpectedStructLikeEnd => "expected `,` or `)`".to_owned(),
                     ExpectedArrayEnd => "expected `,` or `]`".to_owned(),
                     ExpectedMapEnd => "expected `,` or `}`".to_owned(),
                     ExpectedMapColon => "expected `:`".to_owned(),
-                    ExpectedStringEnd => "a string is not closed".to_owned(),
+                    ExpectedStringEnd => "unterminated string".to_owned(),
                     ExpectedIdentifier => "expected the name of a field".to_owned(),
-                    InvalidEscape(what) => format!("strings do not know this escape: {what}"),
-                    UnexpectedChar(c) => format!("`{c}` cannot stand here"),
-                    UnclosedBlockComment => "a comment is not closed".to_owned(),
+                    InvalidEscape(what) => format!("unknown escape: {what}"),
+                    UnexpectedChar(c) => format!("unexpected character `{c}`"),
+                    UnclosedBlockComment => "unterminated comment".to_owned(),
                     other => other.to_string(),
                 };
-                Diagnostic::error("ron-syntax", message).primary(span, "the text is RON up to here")
+                Diagnostic::error("ron-syntax", message).primary(span, "valid RON up to here")
             }
         };
         self.report(diagnostic);
     }
 
     fn at(&self, value: &'a RawValue) -> Raw<'a> {
-        // `RawValue::trim` would read the value once more, at every level.
+        // not `RawValue::trim`, which parses the value again at every level
         let text = trim(value.get_ron());
         Raw { text, start: self.place(text) }
     }
 
-    /// Where a borrowed part of the text begins.
+    /// The offset of a borrowed part of the source.
     fn place(&self, text: &str) -> usize {
         let start = (text.as_ptr() as usize).wrapping_sub(self.root.as_ptr() as usize);
         if start <= self.root.len() { start } else { 0 }
@@ -292,9 +292,9 @@ impl<'a> Reader<'a> {
             match seen.get(name.name.as_str()) {
                 None => drop(seen.insert(&name.name, name.span)),
                 Some(&first) => self.report(
-                    Diagnostic::error("duplicate-field", format!("`{}` stands twice", name.name))
-                        .primary(name.span, "a second time")
-                        .secondary(first, "the first time"),
+                    Diagnostic::error("duplicate-field", format!("duplicate field `{}`", name.name))
+                        .primary(name.span, "second occurrence")
+                        .secondary(first, "first occurrence"),
                 ),
             }
         }
@@ -314,11 +314,11 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// Reports a name that should stand in quotation marks; `advice` is what to do.
+    /// Reports a name without quotation marks; `advice` introduces the fix.
     pub fn unquoted(&mut self, raw: Raw<'a>, advice: &str) {
         let (name, span) = (raw.text, self.span(raw));
         self.report(
-            Diagnostic::error("ron-type", format!("`{name}` stands without quotation marks"))
+            Diagnostic::error("ron-type", format!("missing quotation marks around `{name}`"))
                 .primary(span, format!("{advice} `\"{name}\"`"))
                 .fix(span, format!("\"{name}\"")),
         );
@@ -343,11 +343,11 @@ impl<'a> Reader<'a> {
 }
 
 pub fn too_deep(span: Span) -> Diagnostic {
-    Diagnostic::error("too-deep", format!("this lies more than {MAX_DEPTH} levels deep"))
+    Diagnostic::error("too-deep", format!("nested more than {MAX_DEPTH} levels deep"))
         .primary(span, "name parts of it with `let`")
 }
 
-/// The byte at a place that ron names.
+/// The offset of a position that ron reports.
 fn offset(text: &str, position: ron::error::Position) -> usize {
     let mut start = 0;
     for _ in 1..position.line {
@@ -360,7 +360,7 @@ fn offset(text: &str, position: ron::error::Position) -> usize {
     start + line.char_indices().nth(position.col.saturating_sub(1)).map_or(line.len(), |(at, _)| at)
 }
 
-/// What stands at the beginning of a trimmed value.
+/// The form of a trimmed value, from its first characters.
 pub(super) fn shape_of(text: &str) -> Shape {
     let bytes = text.as_bytes();
     match bytes.first() {

@@ -14,7 +14,7 @@ const IMPORT: &[&str] = &["names", "attributes"];
 const PARAM: &[&str] = &["type", "doc", "attributes"];
 const DATASET: &[&str] = &["doc", "attributes", "args", "fields"];
 
-/// A definition whose body waits until all signatures are known.
+/// A definition whose body is parsed later, once all signatures are known.
 struct Waiting<'a> {
     definition: Definition,
     body: Option<Raw<'a>>,
@@ -50,7 +50,7 @@ impl<'a> Reader<'a> {
                 _ => self.unknown_field(&name, "the file", FILE),
             }
         }
-        // Whether a string is a text depends on the signatures, wherever they stand.
+        // Whether a string is a text depends on signatures, which may come later in the file.
         let signatures = definitions.iter().map(|waiting| Item::Definition(waiting.definition.clone()));
         let signatures = signatures.chain(datasets.iter().map(|(dataset, _)| Item::Dataset(dataset.clone())));
         let items = file.items.iter().cloned().chain(signatures).collect();
@@ -89,7 +89,7 @@ impl<'a> Reader<'a> {
         let version = self.spanned_u32(raw)?;
         if version.value != VERSION {
             self.report(
-                Diagnostic::error("bad-version", format!("this compiler reads version {VERSION} of the language"))
+                Diagnostic::error("bad-version", format!("this compiler supports version {VERSION} of the language"))
                     .primary(version.span, format!("write `{VERSION}`"))
                     .fix(version.span, VERSION.to_string()),
             );
@@ -206,7 +206,7 @@ impl<'a> Reader<'a> {
             let span = self.span(key).to(self.span(value));
             let text = ty.and_then(|ty| self.text(ty, "a type, like `\"[B]\"` or `\"int = 1\"`"));
             let read = text.and_then(|text| self.fragment(&text, |p| p.ty_and_default()));
-            // An argument of an unknown type is one all the same: the body may begin with it.
+            // Keep an argument whose type has errors: the body may refer to it.
             let unknown = || (Type { kind: TypeKind::Data { dtype: None, dims: vec![] }, span }, None);
             let (ty, default) = read.unwrap_or_else(unknown);
             params.extend(name.map(|name| Param { docs, attributes, name, ty, default, span }));
@@ -230,7 +230,7 @@ impl<'a> Reader<'a> {
         if kind == DefinitionKind::Model && named.as_ref().is_some_and(Vec::is_empty) {
             let span = self.span(raw);
             self.report(
-                Diagnostic::error("missing-result", "a model names its results")
+                Diagnostic::error("missing-result", "a model needs named results")
                     .primary(span, "write something like `{ \"logits\": \"[B, 10]\" }`"),
             );
         }
@@ -295,7 +295,7 @@ impl<'a> Reader<'a> {
         Some(train)
     }
 
-    /// `{ "classes": 102 }`, or `[102, (hidden: 3)]` by place.
+    /// `{ "classes": 102 }`, or positional: `[102, (hidden: 3)]`.
     fn model_args(&mut self, raw: Raw<'a>, model: &Ident) -> Vec<Arg> {
         let mut args: Vec<Arg> = vec![];
         let mut named: Vec<(Ident, Raw)> = vec![];
@@ -380,7 +380,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What the key of an entry says beyond a name.
+/// The key of an entry that is more than a name.
 pub(crate) enum EntryKey {
     Let(Pattern),
     Fit(Ident),

@@ -1,22 +1,22 @@
-//! Which RON strings are texts and which are expressions: the signature of what they are given to decides.
+//! Decides which RON strings are texts and which are expressions, by the signature of the callee.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ast::{Definition, File, Item, Param, Type, TypeKind};
 
-/// Whether a RON string at some position is a text or an expression.
+/// How a RON string is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     Text,
     Expr,
-    /// It is not known which: readers take it for a text, which can be anything, and writers say which it is.
+    /// Unknown signature: parsed as a text, which always succeeds, and printed explicitly as either.
     Unknown,
 }
 
-/// Where a call is, on which the parameter of a positional argument depends.
+/// The context of a call, which decides the parameter of a positional argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Site {
-    /// All arguments are written.
+    /// A plain call: all arguments are written.
     Value,
     /// A step of a pipeline, whose first argument comes from the step before.
     Step,
@@ -33,11 +33,11 @@ struct Parameter {
     is_data: bool,
 }
 
-/// The signatures that a file sees: its own definitions and what it imports, before those that every file sees.
+/// The signatures in scope of a file: its definitions and imports, which shadow those of the library.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Texts {
     known: BTreeMap<String, Vec<Parameter>>,
-    /// What is imported from files that were not read.
+    /// Names imported from files that were not read.
     unknown: BTreeSet<String>,
     everywhere: Option<&'static Texts>,
 }
@@ -46,12 +46,12 @@ pub(crate) struct Texts {
 const SETTINGS: &str = "settings";
 
 impl Texts {
-    /// Those of a file in which nothing is defined, where these are known.
+    /// The signatures of an empty file, with these in scope.
     pub fn above(everywhere: &'static Texts) -> Self {
         Texts { everywhere: Some(everywhere), ..Self::default() }
     }
 
-    /// Adds the definitions of a file, which hide what is known under their names; of its imports those that are known stay so.
+    /// Adds the definitions of a file, which shadow known ones; its imports are unknown unless they are known already.
     pub fn add_all(&mut self, file: &File) {
         let imported = file.imports().flat_map(|import| &import.names).map(|name| &name.local().name);
         self.unknown.extend(imported.filter(|name| !self.known.contains_key(*name)).cloned());
@@ -64,7 +64,7 @@ impl Texts {
         }
     }
 
-    /// Adds an item under a name, which an import may have given it.
+    /// Adds an item under its local name.
     pub fn add(&mut self, name: &str, item: &Item) {
         if let Some(parameters) = of_item(item) {
             self.unknown.remove(name);
@@ -72,13 +72,13 @@ impl Texts {
         }
     }
 
-    /// How the keyword argument of that name is read.
+    /// How this keyword argument is parsed.
     pub(super) fn named(&self, callee: &str, argument: &str) -> Mode {
         let is_text = self.signature(callee).iter().any(|parameter| parameter.is_text && parameter.name == argument);
         self.mode(callee, is_text)
     }
 
-    /// How the positional argument of that number is read.
+    /// How the positional argument of this index is parsed.
     pub(super) fn placed(&self, callee: &str, number: usize, site: Site) -> Mode {
         let signature = self.signature(callee);
         let mut positional =
@@ -92,7 +92,7 @@ impl Texts {
         if self.unknown.contains(callee) { Mode::Unknown } else { mode(is_text) }
     }
 
-    /// How the value of a setting of `train` is read.
+    /// How the value of a setting of `train` is parsed.
     pub(super) fn setting(&self, name: &str) -> Mode {
         let settings = self.everywhere.map_or(&[][..], |texts| texts.signature(SETTINGS));
         mode(settings.iter().any(|parameter| parameter.is_text && parameter.name == name))

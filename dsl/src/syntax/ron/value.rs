@@ -30,7 +30,7 @@ impl<'a> Reader<'a> {
             Shape::Map => {
                 let pairs = self.map(raw, "a map")?;
                 let pairs = pairs.into_iter();
-                // Keys are texts: names, or patterns of names.
+                // keys are texts: names, or patterns of names
                 ExprKind::Map(
                     pairs.filter_map(|(k, v)| Some((self.value(k, Mode::Text)?, self.value(v, mode)?))).collect(),
                 )
@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
         Some(Expr { kind: ExprKind::Unary { op: UnaryOp::Neg, operand: Box::new(number) }, span })
     }
 
-    /// What stands in the round brackets behind a name of this length; nothing if there are none.
+    /// The contents of the parentheses after a name of this length, empty if there are none.
     fn brackets(&self, raw: Raw<'a>, length: usize) -> Option<Raw<'a>> {
         let start = super::lex::skip_blank(raw.text, length);
         let text = &raw.text[start..];
@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
                     let name = &raw.text[..length];
                     let span = self.span(inside);
                     self.report(
-                        Diagnostic::error("ron-type", format!("what `{name}` takes goes by its place, without names"))
+                        Diagnostic::error("ron-type", format!("`{name}` takes positional arguments only"))
                             .primary(span, ""),
                     );
                     return None;
@@ -141,13 +141,13 @@ impl<'a> Reader<'a> {
         }
         if STEPS.contains(&name) {
             self.report(
-                Diagnostic::error("misplaced", format!("`{name}` is a step and has no value"))
-                    .primary(span, "stands in a `body` only"),
+                Diagnostic::error("misplaced", format!("expected a value, found the step `{name}`"))
+                    .primary(span, "only allowed in a `body`"),
             );
             return None;
         }
         let callee = Ident::new(name, crate::span::Span { end: span.start + length as u32, ..span });
-        let callee = self.reference(&callee, "the name of what is called")?;
+        let callee = self.reference(&callee, "the name of the callee")?;
         let mut call = Call { callee, args: vec![], name: None, span };
         let Some(inside) = self.brackets(raw, length) else { return Some(call) };
         if shape_of(inside.text) == Shape::Fields {
@@ -171,10 +171,10 @@ impl<'a> Reader<'a> {
         let span = self.span(raw);
         let items = self.step_args(raw, length)?;
         let Some((first, rest)) = items.split_first() else {
-            self.report(Diagnostic::error("ron-type", "`call` wants the name of what it calls").primary(span, ""));
+            self.report(Diagnostic::error("ron-type", "missing name of the callee in `call`").primary(span, ""));
             return None;
         };
-        let callee = self.reference_in(*first, "the name of what is called")?;
+        let callee = self.reference_in(*first, "the name of the callee")?;
         let mut call = Call { callee, args: vec![], name: None, span };
         for item in rest {
             match shape_of(item.text) {
@@ -234,7 +234,7 @@ impl<'a> Reader<'a> {
             return None;
         };
         let head = match shape_of(first.text) {
-            // In a pipeline, `relu` is a call as `relu()` is.
+            // a step `relu` means `relu()`
             Shape::Call(length) if !["text", "expr", "Some"].contains(&&first.text[..length]) => {
                 let call = self.call(*first, length, Site::Value)?;
                 Expr { span: call.span, kind: ExprKind::Call(call) }
@@ -260,8 +260,8 @@ impl<'a> Reader<'a> {
                 let found = shape_of(raw.text).describe();
                 self.report(
                     Diagnostic::error("ron-type", format!("expected a call, found {found}"))
-                        .primary(span, "what comes before would be lost")
-                        .help("an expression can only begin a pipeline; a step is a call, like `relu()`"),
+                        .primary(span, "the value before it would be discarded")
+                        .help("an expression can only start a pipeline; the other steps are calls, like `relu()`"),
                 );
                 None
             }

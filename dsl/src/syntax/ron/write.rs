@@ -1,4 +1,4 @@
-//! The tree as a RON text: what `dlc fmt --to=ron` writes. [`super::parse`] reads the same tree from it.
+//! Prints a tree as RON, for `dlc fmt --to=ron`. [`super::parse`] parses it to the same tree.
 
 use super::fragment::is_plain_name;
 use super::{Mode, STEPS, Site, Texts};
@@ -9,7 +9,7 @@ mod layout;
 
 use layout::{Out, atom, call_of, fields, list, map, string, tuple};
 
-/// The tree as text, whose strings are decided by these signatures and by those in it; of its imports nothing more is known.
+/// Prints a tree. Its own signatures and those of `known` decide which strings are texts; other imports are unknown.
 pub(crate) fn write(file: &File, known: &Texts) -> String {
     let mut texts = known.clone();
     texts.add_all(file);
@@ -119,7 +119,7 @@ impl Writer {
         fields(out)
     }
 
-    /// A body that only returns a pipeline is that pipeline; the first input need not be said.
+    /// A body that only returns a pipeline is printed as that pipeline; the first input is implicit.
     fn body(&self, block: &Block, current: Option<&str>) -> Out {
         if let [Stmt { kind: StmtKind::Return { value }, docs, attributes, .. }] = &block.stmts[..]
             && docs.lines.is_empty()
@@ -353,7 +353,7 @@ impl Writer {
     }
 }
 
-/// The target of an update behind that word in a key: a pattern as it is, or as it would be in `.dl`.
+/// The target of an update in its key: a bare pattern, or else as in `.dl`.
 fn update_target(target: &Expr) -> String {
     let plain = |text: &&str| !text.is_empty() && !text.starts_with(['"', '[']) && text.trim() == *text;
     match &target.kind {
@@ -363,7 +363,7 @@ fn update_target(target: &Expr) -> String {
     .unwrap_or_else(|| expr_text(target))
 }
 
-/// The text of documentation, whose reader drops one line end at the end.
+/// Documentation; the parser drops one trailing line end.
 fn documentation(docs: &Docs) -> Out {
     let mut text = docs.lines.join("\n");
     if docs.lines.last().is_some_and(String::is_empty) {
@@ -372,10 +372,10 @@ fn documentation(docs: &Docs) -> Out {
     string(&text)
 }
 
-/// RON's brackets may lie 128 levels deep, and blocks need most of them: deep expressions are written as strings.
+/// RON nests at most 128 levels, most of which blocks need: deep expressions are printed as strings.
 const NATIVE_DEPTH: u32 = 8;
 
-/// Whether no more than `depth` of RON's levels would stand in a value.
+/// Whether the RON of a value nests at most `depth` levels.
 fn is_flat(value: &Expr, depth: u32) -> bool {
     let Some(less) = depth.checked_sub(1) else { return false };
     match &value.kind {
@@ -390,8 +390,7 @@ fn is_number(expr: &Expr) -> bool {
     matches!(expr.kind, ExprKind::Int(_) | ExprKind::Float(_))
 }
 
-/// Whether a call as a value reads better as RON than as an expression in a string: it does if its arguments are named,
-/// or are plain values.
+/// Whether a call is printed as RON and not as an expression in a string: its arguments are named or plain values.
 fn is_native(call: &Call) -> bool {
     call.args.iter().all(|arg| arg.name.is_some() || is_literal(&arg.value))
 }
@@ -413,7 +412,7 @@ fn instance_name(name: &InstanceName) -> Out {
         InstanceNameKind::Inline => string("_"),
         InstanceNameKind::Text(text) => {
             let body = str_body(text);
-            // As a plain string it would be a word.
+            // as a plain string it would be a name
             if body == "_" || is_plain_name(&body) { call_of("text", [string(&body)]) } else { string(&body) }
         }
     }

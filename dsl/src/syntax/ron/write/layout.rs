@@ -1,9 +1,9 @@
-//! RON with its line breaks: what fits stands on one line.
+//! Lays out RON: a group is on one line if it fits.
 
 /// A line longer than this is broken.
 const WIDTH: usize = 100;
 
-/// A piece of RON.
+/// A RON value to be laid out.
 #[derive(Clone, Debug)]
 pub(super) enum Out {
     Atom(String),
@@ -14,10 +14,10 @@ pub(super) fn atom(value: impl ToString) -> Out {
     Out::Atom(value.to_string())
 }
 
-/// A RON string, written without escapes if it would need them.
+/// A RON string, raw if it would need escapes.
 pub(super) fn string(text: &str) -> Out {
-    let wants_raw = text.contains(['"', '\\', '\n']);
-    if wants_raw && !text.contains("\"#") && !text.contains('\r') {
+    let is_raw = text.contains(['"', '\\', '\n']);
+    if is_raw && !text.contains("\"#") && !text.contains('\r') {
         return Out::Atom(format!("r#\"{text}\"#"));
     }
     let mut out = String::from("\"");
@@ -109,7 +109,7 @@ impl Out {
             return out.push_str(&flat);
         }
         out.push_str(open);
-        // A call's single long argument, or its last, opens on the call's own line.
+        // The last argument of a call may open on the line of the call.
         if let Some((last, first)) = items.split_last()
             && let (Some(b'(' | b'['), true) = (open.bytes().last(), first.iter().all(|(key, _)| key.is_none()))
             && last.0.is_none()
