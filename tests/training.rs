@@ -13,10 +13,10 @@ fn overrides_have_the_bounds_of_the_settings() {
     let batch = |n| TrainOverrides { batch: Some(n), ..TrainOverrides::default() };
     let epochs = |n| TrainOverrides { epochs: Some(n), ..TrainOverrides::default() };
     for (overrides, message) in [
-        (batch(0), "`batch` is 0, but must be at least 1"),
-        (epochs(0), "`epochs` is 0, but must be at least 1"),
-        (batch(usize::MAX), "must be smaller"),
-        (epochs(usize::MAX), "must be smaller"),
+        (batch(0), "`batch` is 0; expected at least 1"),
+        (epochs(0), "`epochs` is 0; expected at least 1"),
+        (batch(usize::MAX), "expected less than"),
+        (epochs(usize::MAX), "expected less than"),
         (batch(456), "a batch has 456 examples, but the training set has 455"),
     ] {
         let error = training(&overrides).map(|_| ()).expect_err("it is refused").to_string();

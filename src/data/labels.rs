@@ -99,13 +99,16 @@ pub(crate) fn check_finite(
     if diagnostics.is_empty() { Ok(()) } else { Err(model.error(diagnostics)) }
 }
 
+/// What checks found, by the names of the fields.
+type Checked = Vec<(String, Result<(), CheckError>)>;
+
 /// The results of checks of fields over all examples.
 fn checked(
     model: &Model,
     examples: &Examples,
     mut checks: Vec<(String, Check)>,
     training: bool,
-) -> Result<Vec<(String, Result<(), CheckError>)>, Error> {
+) -> Result<Checked, Error> {
     if !checks.is_empty() {
         let only = examples.only(|name| checks.iter().any(|(checked, _)| checked == name));
         let mut see = |first: usize, fields: &Tensors| {

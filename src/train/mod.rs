@@ -333,11 +333,11 @@ pub(crate) fn find_settings(model: &Model) -> Result<Option<TrainSettings>, Erro
 /// Checks a count by the bounds of the settings of a `train` section.
 pub(crate) fn counted(setting: &str, count: usize) -> Result<usize, Error> {
     let bounds = match count {
-        0 => "at least 1",
+        0 => "at least 1".to_owned(),
         _ if count < MAX_COUNT => return Ok(count),
-        _ => "smaller",
+        _ => format!("less than {MAX_COUNT}"),
     };
-    Err(Error::plain("number-out-of-range", format!("`{setting}` is {count}, but must be {bounds}")))
+    Err(Error::plain("number-out-of-range", format!("`{setting}` is {count}; expected {bounds}")))
 }
 
 /// Outputs of a model for some examples.
