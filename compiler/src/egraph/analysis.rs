@@ -31,7 +31,7 @@ pub struct ClassData {
 pub struct Values {
     pub ops: OpTable,
     pub math: Math,
-    /// The data of the e-node that is being added: whoever adds it has inferred its type.
+    /// The data of the e-node that is being added: its type was inferred before it is added.
     pub(super) pending: Option<ClassData>,
 }
 
