@@ -227,9 +227,8 @@ impl Program {
     }
 
     fn resolved_item(&self, at: ItemRef) -> &tree::Item {
-        static LIBRARY_ITEMS: OnceLock<Vec<tree::Item>> = OnceLock::new();
         if at.module == LIBRARY {
-            &LIBRARY_ITEMS.get_or_init(|| resolve::library(&library().items))[at.item as usize]
+            library_item(at.item)
         } else {
             &self.modules[at.module as usize].items[at.item as usize]
         }
@@ -273,6 +272,14 @@ impl Module {
     pub fn source(&self) -> SourceId {
         self.file.source
     }
+}
+
+/// An item of the library, resolved on first use: a program uses few of them.
+fn library_item(index: u32) -> &'static tree::Item {
+    static ITEMS: OnceLock<Vec<OnceLock<tree::Item>>> = OnceLock::new();
+    let items = &library().items;
+    let resolved = ITEMS.get_or_init(|| vec![OnceLock::new(); items.len()]);
+    resolved[index as usize].get_or_init(|| resolve::of_library(&items[index as usize], index))
 }
 
 /// The error for a construct that starts at `span` with `word` and is not implemented yet.

@@ -95,17 +95,13 @@ fn owns_weights(program: &Program, at: ItemRef) -> bool {
     false
 }
 
-/// Resolves the library.
-pub(super) fn library(items: &[Item]) -> Vec<tree::Item> {
+/// Resolves the item of the library at `index`.
+pub(super) fn of_library(item: &Item, index: u32) -> tree::Item {
     let program = Program::empty();
-    let resolved = items.iter().zip(0..).map(|(item, index)| {
-        let at = ItemRef { module: LIBRARY, item: index };
-        let mut names = Names::new(&program, at, Found::default());
-        let resolved = names.item(item);
-        assert!(!has_errors(&names.errors), "the library has errors: {:?}", names.errors);
-        resolved
-    });
-    resolved.collect()
+    let mut names = Names::new(&program, ItemRef { module: LIBRARY, item: index }, Found::default());
+    let resolved = names.item(item);
+    assert!(!has_errors(&names.errors), "the library has errors: {:?}", names.errors);
+    resolved
 }
 
 /// Reports duplicate names, each with its first occurrence.

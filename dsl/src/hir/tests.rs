@@ -1,7 +1,8 @@
 //! What name resolution adds to the syntax tree.
 
 use super::tree::{Body, Callee, Definition, ExprKind, Repeat, StmtKind};
-use super::{ItemRef, Program};
+use super::{ItemRef, Program, library_item};
+use crate::library::library;
 use crate::span::NoFiles;
 
 /// The definition with this index in a source.
@@ -60,4 +61,10 @@ fn arguments_have_their_parameters_and_calls_their_numbers() {
         });
         assert_eq!(found.collect::<Vec<_>>(), [(vec![0, 1, 2], 1, 1), (vec![0, 1], 2, 1), (vec![0, 1], 3, 2)]);
     });
+}
+
+#[test]
+fn every_item_of_the_library_resolves() {
+    // An error in one of them is a panic, at the first program that uses it.
+    (0..library().items.len() as u32).for_each(|item| drop(library_item(item)));
 }
