@@ -59,7 +59,7 @@ pub trait ComputeFields: fmt::Debug + Send + Sync {
     fn session(&self, request: &FieldsRequest) -> Result<Session, FieldsError>;
 
     /// What the fields depend on besides the rows: equal identities compute the same.
-    fn identity(&self) -> &str;
+    fn identity(&self) -> String;
 }
 
 /// A set of examples: tensors by name, each with the examples along its first axis, and the fields that are computed from them.
@@ -154,11 +154,11 @@ impl Examples {
         &self.rows
     }
 
-    /// What the fields depend on besides the rows: empty if they are the rows.
-    pub(crate) fn identity(&self) -> &str {
+    /// What the fields depend on besides the rows; none if they are the rows.
+    pub(crate) fn identity(&self) -> Option<String> {
         match &self.fields {
-            Fields::Rows => "",
-            Fields::Computed { compute, .. } => compute.identity(),
+            Fields::Rows => None,
+            Fields::Computed { compute, .. } => Some(compute.identity()),
         }
     }
 
@@ -289,7 +289,7 @@ impl Gather {
         };
         let session = &mut program.session;
         for (name, row) in rows.iter() {
-            if session.signature().inputs().any(|(input, _)| input == name) {
+            if session.signature().has_input(name) {
                 let batch = gathered(row, count, positions, program.rows.remove(name));
                 session.set_input(name, &batch)?;
                 program.rows.insert(name, batch);

@@ -113,6 +113,18 @@ impl Session {
         Ok(self.outputs())
     }
 
+    /// As [`Session::run`], but takes its inputs from `values`, which may have others too.
+    ///
+    /// # Errors
+    /// If an input is missing or of another type, or the run fails.
+    pub fn run_from<'a>(
+        &mut self,
+        values: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
+    ) -> Result<Tensors, SessionError> {
+        let signature = Arc::clone(&self.signature);
+        self.run(values.into_iter().filter(|(name, _)| signature.has_input(name)))
+    }
+
     /// Sets every input, or none if there is an error.
     ///
     /// # Errors

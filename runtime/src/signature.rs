@@ -99,6 +99,10 @@ impl Signature {
         names.iter().map(|(name, &i)| (&**name, &self.arguments[i].ty))
     }
 
+    pub fn has_input(&self, name: &str) -> bool {
+        self.inputs.contains_key(name)
+    }
+
     pub(crate) fn input(&self, name: &str) -> Option<usize> {
         self.inputs.get(name).copied()
     }

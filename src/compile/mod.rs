@@ -12,9 +12,10 @@ use dlc_compiler::pipeline::{self, CompileError, Phase, PhaseObserver, Stage};
 use dlc_compiler::routine::ScheduleError;
 use dlc_dsl::diagnostic::unreached;
 use dlc_dsl::{Diagnostic, Lowered, Mode, Request};
-use dlc_ir::{Graph, Loc, Role};
-use dlc_runtime::Pool;
+use dlc_ir::{Graph, Loc, Role, Tensor};
+use dlc_runtime::{Pool, Tensors};
 
+use crate::model::failure::failed_run;
 use crate::model::{programs, span};
 use crate::{Error, Model, Program};
 
@@ -169,6 +170,17 @@ impl Compiler {
         let compiled = pipeline::compile_observed(graph.clone(), &options, &mut clock)
             .map_err(|e| explain(model, &graph, &options, e))?;
         Ok(Program::new(graph, Arc::new(compiled), options, Arc::clone(&self.pool)))
+    }
+
+    /// Compiles a graph of a model for this machine, and runs it once on its inputs among `values`.
+    pub(crate) fn run_graph<'a>(
+        &self,
+        model: &Model,
+        graph: Graph,
+        values: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
+    ) -> Result<Tensors, Error> {
+        let program = self.here().compile_graph(model, graph, &mut Timings::default())?;
+        program.try_session()?.run_from(values).map_err(|e| failed_run(model, &e))
     }
 
     /// Compiles an optimised graph: that of an artefact for a request; or, without a request, a part of such a graph.

@@ -23,7 +23,8 @@ pub(super) struct Compute {
     fits: Tensors,
     /// The types of the fields, for a batch of one example.
     types: IndexMap<String, Type>,
-    identity: String,
+    /// The hash of what the fields depend on, without the values of tables and `fit`s.
+    graphs: blake3::Hasher,
     differs_in_training: bool,
     programs: Mutex<Vec<(FieldsRequest, Program)>>,
 }
@@ -33,24 +34,22 @@ impl Compute {
         let types = source.fields(1);
         // One thread, since the threads of the step run at the same time.
         let (model, compiler) = (model.without_data(), compiler.here().threads(1));
-        let (identity, differs_in_training, programs) = (String::new(), false, Mutex::default());
-        let compute = Compute { model, compiler, source, fits, types, identity, differs_in_training, programs };
+        let (graphs, programs) = (blake3::Hasher::new(), Mutex::default());
+        let mut compute =
+            Compute { model, compiler, source, fits, types, graphs, differs_in_training: false, programs };
         let text = |training| -> Result<String, Error> {
             let names = compute.types.keys().cloned().collect();
             let examples = compute.source.count();
             Ok(compute.graph(&FieldsRequest { names, examples, training })?.to_string())
         };
         let (trained, evaluated) = (text(true)?, text(false)?);
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(trained.as_bytes()).update(evaluated.as_bytes());
-        // In this graph `fit`s are computed, in the others their values are arguments.
-        hasher.update(compute.source.survey.graph.to_string().as_bytes());
-        hasher.update(format!("{:?}", compute.compiler.options()?.passes.math).as_bytes());
-        for (name, tensor) in compute.source.tables.iter().chain(compute.fits.iter()) {
-            hasher.update(name.as_bytes()).update(tensor.ty().to_string().as_bytes()).update(&tensor.to_le_bytes());
+        // In the survey's graph `fit`s are computed, in the others their values are arguments.
+        let (surveyed, math) = (compute.source.survey.graph.to_string(), compute.compiler.options()?.passes.math);
+        for text in [&trained, &evaluated, &surveyed, &format!("{math:?}")] {
+            compute.graphs.update(text.as_bytes());
         }
-        let identity = hasher.finalize().to_hex().to_string();
-        Ok(Compute { identity, differs_in_training: trained != evaluated, ..compute })
+        compute.differs_in_training = trained != evaluated;
+        Ok(compute)
     }
 
     /// Whether fields differ between training and evaluation.
@@ -88,14 +87,18 @@ impl ComputeFields for Compute {
         let fits = self.fits.iter().map(|(name, value)| (dlc_dsl::lower::dataset::fit_argument(name), value));
         let tables = self.source.tables.iter().map(|(name, value)| (name.to_owned(), value));
         for (name, value) in fits.chain(tables) {
-            if session.signature().inputs().any(|(input, _)| input == name) {
+            if session.signature().has_input(&name) {
                 session.set_input(&name, value)?;
             }
         }
         Ok(session)
     }
 
-    fn identity(&self) -> &str {
-        &self.identity
+    fn identity(&self) -> String {
+        let mut hasher = self.graphs.clone();
+        for (name, tensor) in self.source.tables.iter().chain(self.fits.iter()) {
+            hasher.update(name.as_bytes()).update(tensor.ty().to_string().as_bytes()).update(&tensor.to_le_bytes());
+        }
+        hasher.finalize().to_hex().to_string()
     }
 }

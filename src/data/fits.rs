@@ -7,8 +7,6 @@ use dlc_runtime::Tensors;
 use dlc_runtime::examples::gather_rows;
 
 use super::{key, source};
-use crate::compile::Timings;
-use crate::model::failure::failed_run;
 use crate::model::loaded::Source;
 use crate::{Compiler, Error, Model};
 
@@ -16,7 +14,7 @@ use crate::{Compiler, Error, Model};
 pub(crate) const FITS: &str = "@fit/";
 
 /// The name of the value of a `fit` in checkpoints and artefacts.
-pub(crate) fn stored(call: &DatasetCall, fit: &str) -> String {
+fn stored(call: &DatasetCall, fit: &str) -> String {
     format!("{FITS}{}.{fit}", call.name)
 }
 
@@ -48,13 +46,8 @@ fn compute(model: &Model, compiler: &Compiler, source: &Source, training: &[usiz
     let Source { dataset, survey, rows, tables } = source;
     let graph = model.source().lower_fits(dataset, survey, training.len(), model.dtype());
     let graph = graph.map_err(|d| model.error(d))?;
-    let program = compiler.here().compile_graph(model, graph, &mut Timings::default())?;
-    let mut session = program.try_session()?;
     let rows = gather_rows(rows, training);
-    let inputs = rows.iter().chain(tables.iter());
-    let takes: Vec<String> = session.signature().inputs().map(|(name, _)| name.to_owned()).collect();
-    let inputs = inputs.filter(|(name, _)| takes.iter().any(|taken| taken == name));
-    let values = session.run(inputs).map_err(|e| failed_run(model, &e))?;
+    let values = compiler.run_graph(model, graph, rows.iter().chain(tables.iter()))?;
     let wrong = values.iter().find(|(_, value)| value.to_f64s().iter().any(|x| !x.is_finite()));
     if let Some((name, _)) = wrong {
         let at = model.source().fits(dataset.call.item).into_iter().find(|fit| fit.name == name);

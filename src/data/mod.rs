@@ -20,7 +20,7 @@ use crate::model::loaded::{Key, Source};
 use crate::{Compiler, Error, Model};
 
 pub(crate) use files::{Files, resolve};
-pub(crate) use fits::{FITS, fits, of_section, stored};
+pub(crate) use fits::{FITS, fits, of_section};
 
 /// Reads the files of a dataset.
 pub(crate) fn source(model: &Model, call: &DatasetCall) -> Result<Arc<Source>, Error> {

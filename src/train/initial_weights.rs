@@ -13,9 +13,7 @@ use dlc_runtime::Tensors;
 use dlc_runtime::weights::{Mismatch, candidates};
 use indexmap::IndexMap;
 
-use crate::compile::Timings;
 use crate::data::{Files, resolve};
-use crate::model::failure::failed_run;
 use crate::{Compiler, Error, Model};
 
 /// Replaces initial weights, `own`, by those that the `train` section reads from files.
@@ -132,15 +130,9 @@ impl Found {
     /// The computed initial values, by weight.
     fn compute(&self, compiler: &Compiler, model: &Model) -> Result<Tensors, Error> {
         let Some(graph) = &self.weights.graph else { return Ok(Tensors::new()) };
-        let program = compiler.here().compile_graph(model, graph.clone(), &mut Timings::default())?;
-        let mut session = program.try_session()?;
-        let inputs: Vec<String> = session.signature().inputs().map(|(name, _)| name.to_owned()).collect();
-        let tensors = self.tensors.iter().enumerate().map(|(i, tensor)| (format!("read_{}", i + 1), tensor));
-        let taken: Vec<(String, &Tensor)> = tensors
-            .filter_map(|(name, t)| Some((name, t.as_ref()?)))
-            .filter(|(name, _)| inputs.contains(name))
-            .collect();
-        session.run(taken.iter().map(|(name, tensor)| (name.as_str(), *tensor))).map_err(|e| failed_run(model, &e))
+        let read = self.tensors.iter().zip(1..).map(|(tensor, i)| Some((format!("read_{i}"), tensor.clone()?)));
+        let read: Tensors = read.flatten().collect();
+        compiler.run_graph(model, graph.clone(), read.iter())
     }
 
     /// The error for all mismatches at once, with what to write instead.

@@ -7,9 +7,7 @@ use indexmap::IndexMap;
 
 use super::data::SectionData;
 use super::find_settings;
-use crate::compile::Timings;
-use crate::data::stored;
-use crate::model::failure::failed_run;
+use crate::data::of_section;
 use crate::{Compiler, Error, Model};
 
 /// The inputs of a model. Tensors for `let`s of the dataset of its `train` section are replaced by the fields that are computed from them. The values
@@ -33,28 +31,18 @@ pub fn prepare(compiler: &Compiler, model: &Model, weights: &Tensors, given: Ten
     if raw.is_empty() {
         return Ok(ready);
     }
-    let fits = source.fits(call.item);
-    let known = |weights: &Tensors| -> Option<Tensors> {
-        let value = |name: &str| Some((fit_argument(name), weights.get(&stored(call, name))?.clone()));
-        fits.iter().map(|fit| value(&fit.name)).collect()
+    let mut fits = of_section(model, &settings, call, weights)?;
+    if fits.len() < source.fits(call.item).len() {
+        let computed = SectionData::new(model, compiler, &settings, &Tensors::new())?.fits;
+        fits = of_section(model, &settings, call, &computed)?;
+    }
+    let types = |tensors: &Tensors| -> IndexMap<String, Type> {
+        tensors.iter().map(|(name, tensor)| (name.to_owned(), tensor.ty().clone())).collect()
     };
-    let fitted = match known(weights) {
-        Some(fitted) => fitted,
-        None => {
-            let of_training = SectionData::new(model, compiler, &settings, &Tensors::new())?.fits;
-            known(&of_training).unwrap_or_default()
-        }
-    };
-    let types: IndexMap<String, Type> = raw.iter().map(|(name, t)| (name.to_owned(), t.ty().clone())).collect();
-    let fit_types =
-        fits.iter().filter_map(|fit| Some((fit.name.clone(), fitted.get(&fit_argument(&fit.name))?.ty().clone())));
-    let graph = source.lower_preparation(call, &types, &fit_types.collect(), model.dtype());
-    let program = compiler.here().compile_graph(model, graph.map_err(|d| model.error(d))?, &mut Timings::default())?;
-    let mut session = program.try_session()?;
-    let takes: Vec<String> = session.signature().inputs().map(|(name, _)| name.to_owned()).collect();
-    let values = raw.iter().chain(fitted.iter()).filter(|(name, _)| takes.iter().any(|taken| taken == name));
-    let fields = session.run(values).map_err(|e| failed_run(model, &e))?;
-    for (name, field) in fields {
+    let graph = source.lower_preparation(call, &types(&raw), &types(&fits), model.dtype());
+    let graph = graph.map_err(|d| model.error(d))?;
+    let fits: Tensors = fits.into_iter().map(|(name, value)| (fit_argument(&name), value)).collect();
+    for (name, field) in compiler.run_graph(model, graph, raw.iter().chain(fits.iter()))? {
         if inputs.contains(&name) && ready.get(&name).is_none() {
             ready.insert(name, field);
         }

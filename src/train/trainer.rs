@@ -119,9 +119,7 @@ impl Trainer {
         let trained = self.trainer.session();
         let tensors: Tensors = trained.params().into_iter().chain(trained.states()).collect();
         crate::program::set_weights(session, &tensors).map_err(|e| failed_run(&self.model, &e))?;
-        let takes: Vec<String> = session.signature().inputs().map(|(n, _)| n.to_owned()).collect();
-        let needed = batch.into_iter().filter(|(name, _)| takes.iter().any(|t| t == name));
-        session.run(needed).map_err(|e| failed_run(&self.model, &e))
+        session.run_from(batch).map_err(|e| failed_run(&self.model, &e))
     }
 
     /// The weights, and the states of the model that an evaluation needs.

@@ -52,8 +52,8 @@ impl RunIdentity {
 fn hash_of_examples(examples: &Examples) -> String {
     let rows = hash_of_tensors(examples.rows());
     match examples.identity() {
-        "" => rows,
-        identity => blake3::hash(format!("{rows} {identity}").as_bytes()).to_hex().to_string(),
+        None => rows,
+        Some(identity) => blake3::hash(format!("{rows} {identity}").as_bytes()).to_hex().to_string(),
     }
 }
 
