@@ -170,7 +170,16 @@ impl Tensor {
 
     /// A tensor filled with `value`, converted to the dtype.
     pub fn full(ty: Type, value: Scalar) -> Self {
-        Self::from_fn(ty, |_| value)
+        let (n, value) = (ty.shape.elements(), value.convert(ty.dtype));
+        let data = match ty.dtype {
+            DType::F32 => Data::F32(vec![value.as_f64() as f32; n]),
+            DType::F64 => Data::F64(vec![value.as_f64(); n]),
+            DType::I32 => Data::I32(vec![value.as_i64() as i32; n]),
+            DType::I64 => Data::I64(vec![value.as_i64(); n]),
+            DType::U8 => Data::U8(vec![value.as_i64() as u8; n]),
+            DType::Bool => Data::Bool(vec![value.as_bool(); n]),
+        };
+        Tensor { ty, data: Arc::new(data) }
     }
 
     /// A tensor of zeros (false for bool).
