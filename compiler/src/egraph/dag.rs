@@ -31,6 +31,15 @@ pub struct Dag {
     pub roots: Vec<u32>,
 }
 
+/// Where to search for a cheaper choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// Greedy search, and local search from its result and from the incumbent.
+    Everywhere,
+    /// Local search from the incumbent, which is the cheapest choice of a part of the e-graph.
+    NearIncumbent,
+}
+
 /// For each class the chosen alternative.
 pub type Choice = Vec<Option<u32>>;
 
@@ -61,22 +70,26 @@ impl Dag {
         self.first.len() - 1
     }
 
-    /// The cheapest choice that greedy search and local search find, and its cost: `incumbent` unless another is strictly
-    /// cheaper. The last number is the incumbent's cost.
+    /// The cheapest choice that the search finds, and its cost: `incumbent` unless another is strictly cheaper. The last number is
+    /// the incumbent's cost.
     ///
     /// # Panics
     /// If the incumbent is cyclic or does not compute all roots.
-    pub fn cheapest(&self, incumbent: Choice) -> (Choice, Cost, Cost) {
+    pub fn cheapest(&self, incumbent: Choice, search: Search) -> (Choice, Cost, Cost) {
         let reduced = Reduced::new(self);
-        let (choice, cost, unchanged) = reduced.dag.search(reduced.part(self, &incumbent));
+        let (choice, cost, unchanged) = reduced.dag.search(reduced.part(self, &incumbent), search);
         (reduced.complete(self, &choice), reduced.cost.saturating_add(cost), reduced.cost.saturating_add(unchanged))
     }
 
-    fn search(&self, incumbent: Choice) -> (Choice, Cost, Cost) {
+    fn search(&self, incumbent: Choice, search: Search) -> (Choice, Cost, Cost) {
         let start = Selection::new(self, incumbent.clone()).expect("the incumbent is acyclic and computes every root");
         let unchanged = start.cost();
         let mut best = (incumbent, unchanged);
-        for mut selection in Selection::new(self, self.greedy()).into_iter().chain([start]) {
+        let greedy = match search {
+            Search::Everywhere => Selection::new(self, self.greedy()),
+            Search::NearIncumbent => None,
+        };
+        for mut selection in greedy.into_iter().chain([start]) {
             self.swap(&mut selection);
             if selection.cost() < best.1 {
                 let cost = selection.cost();
@@ -259,7 +272,7 @@ mod tests {
             dag.first.push(dag.costs.len() as u32);
         }
         let incumbent: Choice = (0..classes).map(|c| Some(3 * c)).collect();
-        let (choice, cost, unchanged) = dag.cheapest(incumbent);
+        let (choice, cost, unchanged) = dag.cheapest(incumbent, Search::Everywhere);
         assert_eq!((cost, unchanged), (3 * Cost::from(classes), 10 * Cost::from(classes)));
         assert_eq!(Selection::new(&dag, choice).map(|s| s.cost()), Some(cost));
     }

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::cost::{Cost, CostModel, reduction_size};
-use super::dag::{Choice, Dag};
+use super::dag::{Choice, Dag, Search};
 use super::graph::{AlgebraGraph, Origin, is_outside};
 use super::language::{ENode, Head};
 use super::numbering::Numbering;
@@ -155,7 +155,7 @@ pub struct Extracted {
 pub fn extract(function: &Function, algebra: &AlgebraGraph, options: &Options) -> Extracted {
     let dense = Dense::new(function, algebra, &options.machine.costs, options.prepare);
     let origins = algebra.origins();
-    let (choice, cost, incumbent) = dense.dag.cheapest(dense.incumbent(&origins));
+    let (choice, cost, incumbent) = dense.dag.cheapest(dense.incumbent(&origins), Search::Everywhere);
     let (function, steps) = build(function, &dense, &choice, &origins);
     Extracted { function, steps, cost, incumbent }
 }

@@ -159,6 +159,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::egraph::dag::Search;
     use crate::egraph::selection::Selection;
 
     /// Classes in topological order: for each class the operands and costs of its alternatives.
@@ -199,7 +200,7 @@ mod tests {
             let cost = |dag: &Dag, choice: &Choice| Selection::new(dag, choice.clone()).expect("acyclic").cost();
             prop_assert_eq!(reduced.complete(&whole, &part), choice.clone());
             prop_assert_eq!(reduced.cost + cost(&reduced.dag, &part), cost(&whole, &choice));
-            let (best, best_cost, unchanged) = whole.cheapest(choice.clone());
+            let (best, best_cost, unchanged) = whole.cheapest(choice.clone(), Search::Everywhere);
             prop_assert_eq!(unchanged, cost(&whole, &choice));
             prop_assert_eq!(best_cost, cost(&whole, &best));
             prop_assert!(best_cost <= unchanged);

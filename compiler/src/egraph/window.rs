@@ -5,6 +5,9 @@ use smallvec::SmallVec;
 use super::cost::Cost;
 use super::dag::{Choice, Dag};
 
+/// The alternatives in a window that a class needs, as a bit set, and their cost.
+type Needed = (Cost, Vec<u64>);
+
 /// Some classes of a DAG, for the greedy search.
 pub(super) struct Window<'a> {
     dag: &'a Dag,
@@ -39,7 +42,7 @@ impl<'a> Window<'a> {
     /// Chooses for each class; classes that have a choice already are free.
     pub fn choose(&self, choice: &mut Choice) {
         let dag = self.dag;
-        let mut sets: Vec<Option<(Cost, Vec<u64>)>> = vec![None; self.classes.len()];
+        let mut sets: Vec<Option<Needed>> = vec![None; self.classes.len()];
         let mut queued = vec![true; self.costs.len()];
         let mut queue: std::collections::VecDeque<(u32, u32)> = (0..)
             .zip(self.classes)
@@ -60,22 +63,7 @@ impl<'a> Window<'a> {
                 continue;
             }
             let bound = sets[class as usize].as_ref().map_or(Cost::MAX, |s| s.0);
-            union.fill(0);
-            let mut cost = self.costs[at as usize];
-            for &child in children {
-                let Some((_, set)) = self.inside(child).and_then(|inside| sets[inside].as_ref()) else { continue };
-                for (word, (mine, theirs)) in union.iter_mut().zip(set).enumerate() {
-                    let mut new = theirs & !*mine;
-                    *mine |= theirs;
-                    while new != 0 {
-                        cost = cost.saturating_add(self.costs[word * 64 + new.trailing_zeros() as usize]);
-                        new &= new - 1;
-                    }
-                }
-                if cost >= bound {
-                    break;
-                }
-            }
+            let cost = self.costs[at as usize].saturating_add(self.unite(children, &sets, bound, &mut union));
             let needs_itself = || own.clone().any(|n| union[n as usize / 64] >> (n % 64) & 1 == 1);
             if cost >= bound || needs_itself() {
                 continue;
@@ -92,5 +80,35 @@ impl<'a> Window<'a> {
                 }
             }
         }
+    }
+
+    /// Sets `union` to all that the alternatives of some classes need. Returns its cost, or less, but no less than `bound`.
+    fn unite(&self, classes: &[u32], sets: &[Option<Needed>], bound: Cost, union: &mut [u64]) -> Cost {
+        let of = |&class: &u32| sets[self.inside(class)?].as_ref();
+        let mut needed: SmallVec<[&Needed; 4]> = classes.iter().filter_map(of).collect();
+        // The costs of the most expensive set are not summed again.
+        needed.sort_by_key(|(cost, _)| std::cmp::Reverse(*cost));
+        let Some(((first, set), rest)) = needed.split_first() else {
+            union.fill(0);
+            return 0;
+        };
+        let mut cost = *first;
+        if cost < bound {
+            union.copy_from_slice(set);
+        }
+        for (_, set) in rest {
+            if cost >= bound {
+                break;
+            }
+            for (word, (mine, theirs)) in union.iter_mut().zip(set).enumerate() {
+                let mut new = theirs & !*mine;
+                *mine |= theirs;
+                while new != 0 {
+                    cost = cost.saturating_add(self.costs[word * 64 + new.trailing_zeros() as usize]);
+                    new &= new - 1;
+                }
+            }
+        }
+        cost
     }
 }

@@ -110,11 +110,9 @@ impl FusionCandidate {
         // A scalar is hoisted out of every loop, a constant takes no work.
         let counted = info.elements != 1 && info.role != KernelRole::Constant;
         let limit = ops.limits.kernel_recomputations;
-        for user in &self.members {
+        let users = &ops.users[node as usize];
+        for user in self.members.iter().filter(|member| users.binary_search(&member.node).is_ok()) {
             let user_info = ops.get(user.node);
-            if !user_info.operands.contains(&node) {
-                continue;
-            }
             if user.frozen {
                 return None;
             }
@@ -153,20 +151,37 @@ impl FusionCandidate {
     /// Fuses an operator that members read. Members that it reads in turn are re-evaluated; returns `false`, without a change, if
     /// one of them could no longer be a member.
     pub fn take(&mut self, ops: &Operators, member: Member) -> bool {
-        let reads_members = ops.get(member.node).operands.iter().any(|&o| self.member(o).is_some());
-        if !reads_members {
+        let read = self.read_through(ops, member.node);
+        if read.is_empty() {
             self.join(ops, member);
             return true;
         }
-        let mut nodes: Vec<u32> = self.members.iter().map(|m| m.node).chain([member.node]).collect();
-        nodes.sort_unstable();
-        match FusionCandidate::of(ops, &self.roots, &nodes) {
-            Some(again) => {
-                *self = again;
-                true
-            }
-            None => false,
+        let (again, rest) = self.members.iter().cloned().partition(|m| read.contains(&m.node));
+        let again: Vec<Member> = again;
+        let mut fused = FusionCandidate { members: rest, roots: self.roots.clone(), reducer: self.reducer };
+        fused.reducer = fused.reducer.filter(|reducer| !read.contains(reducer));
+        fused.join(ops, member);
+        for old in again {
+            let Some(member) = fused.can_fuse(ops, old.node) else { return false };
+            fused.join(ops, member);
         }
+        *self = fused;
+        true
+    }
+
+    /// The members that an operator reads, directly or through others.
+    fn read_through(&self, ops: &Operators, node: u32) -> SmallVec<[u32; 8]> {
+        let mut read: SmallVec<[u32; 8]> = SmallVec::new();
+        let mut open: SmallVec<[u32; 8]> = smallvec::smallvec![node];
+        while let Some(node) = open.pop() {
+            for &operand in &ops.get(node).operands {
+                if self.member(operand).is_some() && !read.contains(&operand) {
+                    read.push(operand);
+                    open.push(operand);
+                }
+            }
+        }
+        read
     }
 
     /// Fuses an operator that reads no members.
@@ -217,7 +232,8 @@ impl FusionCandidate {
     fn further_reads(&self, ops: &Operators, node: u32) -> Cost {
         let mut accesses = Accesses::new();
         let mut iterations = 0;
-        for user in self.members.iter().filter(|u| ops.get(u.node).operands.contains(&node)) {
+        let users = &ops.users[node as usize];
+        for user in self.members.iter().filter(|member| users.binary_search(&member.node).is_ok()) {
             ops.accesses(user.node, &user.accesses, node, usize::MAX, &mut accesses);
             iterations = user.iterations.max(iterations);
         }

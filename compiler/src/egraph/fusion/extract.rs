@@ -7,7 +7,7 @@ use super::graph::FusionGraph;
 use super::language::{Head, KernelNode};
 use super::op_info::KernelRole;
 use crate::egraph::cost::Cost;
-use crate::egraph::dag::{Choice, Dag};
+use crate::egraph::dag::{Choice, Dag, Search};
 use crate::egraph::numbering::Numbering;
 
 /// A grouping of a function's operators.
@@ -18,8 +18,8 @@ pub(super) struct Extracted {
     pub incumbent: Cost,
 }
 
-/// The cheapest kernels that greedy and local search find in the e-graph; the incumbent unless strictly cheaper.
-pub(super) fn cheapest(graph: &FusionGraph<'_>) -> Extracted {
+/// The cheapest kernels that the search finds in the e-graph; the incumbent unless strictly cheaper.
+pub(super) fn cheapest(graph: &FusionGraph<'_>, search: Search) -> Extracted {
     let numbering = Numbering::new(&graph.egraph);
     let (mut dag, mut nodes, mut incumbent) = (Dag::default(), vec![], Choice::new());
     for &id in numbering.ids() {
@@ -37,7 +37,7 @@ pub(super) fn cheapest(graph: &FusionGraph<'_>) -> Extracted {
     }
     let results = graph.function.results.iter().filter_map(|result| graph.known_class(result.value));
     dag.finish(results.map(|id| numbering.of(id)).collect());
-    let (choice, cost, incumbent) = dag.cheapest(incumbent);
+    let (choice, cost, incumbent) = dag.cheapest(incumbent, search);
     let needed = dag.needed(&choice);
     let chosen = (0..dag.classes()).filter(|&c| needed[c]).filter_map(|c| choice[c]).map(|node| nodes[node as usize]);
     let mut stored: Vec<((FormId, Value), Value)> = chosen.filter_map(|node| stored(graph, node)).collect();
@@ -65,7 +65,7 @@ fn cost(graph: &FusionGraph<'_>, node: &KernelNode) -> Option<Cost> {
         Head::Result(value) => Some(store(value)),
         Head::Kernel(form, last) => {
             let store = if is_shared(graph, form, last) { 0 } else { store(last) };
-            Some(graph.cost(form, last).saturating_add(store))
+            Some(graph.cost(form).saturating_add(store))
         }
     }
 }

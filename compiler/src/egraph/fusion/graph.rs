@@ -19,6 +19,8 @@ use super::op_info::{KernelRole, Operators};
 use crate::egraph::cost::Cost;
 use crate::egraph::saturate::rebuild;
 
+type Operands = SmallVec<[u32; 3]>;
+
 /// The e-graph of one function's kernels.
 pub(super) struct FusionGraph<'a> {
     pub function: &'a Function,
@@ -29,8 +31,10 @@ pub(super) struct FusionGraph<'a> {
     op_ids: Vec<Option<OpId>>,
     /// For each result of a node its class, if something may read it.
     classes: Vec<SmallVec<[Option<Id>; 1]>>,
-    /// The kernels of the e-nodes, by form and last stored value, with their costs.
-    kernels: FxHashMap<(FormId, Value), (FusionCandidate, Cost)>,
+    /// The kernels of the e-nodes, by form and last stored value.
+    kernels: FxHashMap<(FormId, Value), FusionCandidate>,
+    /// The cost of each form without storing its results.
+    costs: FxHashMap<FormId, Cost>,
     /// For each value that a kernel may store the kernel that stores it in the incumbent.
     incumbent: FxHashMap<Value, (FormId, Value)>,
     /// Values that have a class, but not yet the kernels that store them.
@@ -52,8 +56,9 @@ impl<'a> FusionGraph<'a> {
         let op_ids = ids.collect();
         let classes = function.nodes().map(|(_, node)| smallvec::smallvec![None; node.types.len()]).collect();
         let egraph = EGraph::new(StoredValue);
-        let (kernels, incumbent, todo) = (FxHashMap::default(), FxHashMap::default(), vec![]);
-        let mut this = FusionGraph { function, ops, egraph, forms, op_ids, classes, kernels, incumbent, todo };
+        let (kernels, costs, incumbent) = Default::default();
+        let mut this =
+            FusionGraph { function, ops, egraph, forms, op_ids, classes, kernels, costs, incumbent, todo: vec![] };
         let mut candidates: Vec<Option<FusionCandidate>> = vec![None; ops.infos.len()];
         for candidate in greedy {
             let root = candidate.root() as usize;
@@ -87,12 +92,12 @@ impl<'a> FusionGraph<'a> {
 
     /// The kernel of an e-node.
     pub fn kernel(&self, form: FormId, last: Value) -> &FusionCandidate {
-        &self.kernels[&(form, last)].0
+        &self.kernels[&(form, last)]
     }
 
-    /// The cost of the kernel of an e-node without storing its results.
-    pub fn cost(&self, form: FormId, last: Value) -> Cost {
-        self.kernels[&(form, last)].1
+    /// The cost of a kernel of this form without storing its results.
+    pub fn cost(&self, form: FormId) -> Cost {
+        self.costs[&form]
     }
 
     /// Whether a kernel stores a value in the incumbent.
@@ -104,20 +109,19 @@ impl<'a> FusionGraph<'a> {
     pub fn add_siblings(&mut self, kernel: FusionCandidate) -> (FormId, Value) {
         let last = self.value(kernel.root());
         let (form, children) = self.form(&kernel);
-        let cost = kernel.cost(self.ops);
         let id = self.egraph.add(KernelNode { head: Head::Kernel(form, last), children });
         for &root in &kernel.roots {
             let value = self.value(root);
             self.add(value, KernelNode { head: Head::Result(value), children: smallvec::smallvec![id] });
         }
-        self.kernels.insert((form, last), (kernel, cost));
+        self.insert(form, last, kernel);
         (form, last)
     }
 
     /// Replaces the incumbent.
     pub fn set_incumbent(&mut self, kernels: &[(FormId, Value)]) {
         for &(form, last) in kernels {
-            for root in self.kernels[&(form, last)].0.roots.clone() {
+            for root in self.kernels[&(form, last)].roots.clone() {
                 self.incumbent.insert(self.value(root), (form, last));
             }
         }
@@ -155,20 +159,24 @@ impl<'a> FusionGraph<'a> {
         let ops = self.ops;
         let limit = ops.limits.kernels_per_value.max(1);
         let mut found: Vec<FormId> = vec![];
-        let mut own = FusionCandidate::new(ops, value.node.index() as u32);
-        close(ops, &mut own);
+        let root = value.node.index() as u32;
+        let mut own = FusionCandidate::new(ops, root);
+        close(ops, &mut own, ops.get(root).operands.clone());
         for candidate in greedy.into_iter().chain([own]) {
             found.extend(self.add_kernel(value, candidate));
         }
         self.incumbent.insert(value, (found[0], value));
         let mut next = 0;
         while let Some(&form) = found.get(next) {
+            let inputs: Operands = self.kernel(form, value).inputs(ops).iter().map(|(input, _)| *input).collect();
+            // Only the greedy kernel, the first one, is not closed.
+            let open: &[u32] = if next == 0 { &inputs } else { &[] };
             next += 1;
-            for (input, _) in self.kernel(form, value).inputs(ops) {
+            for &input in &inputs {
                 if found.len() >= limit {
                     return;
                 }
-                if let Some(fused) = fuse(ops, self.kernel(form, value), input) {
+                if let Some(fused) = fuse(ops, self.kernel(form, value), input, open) {
                     found.extend(self.add_kernel(value, fused));
                 }
             }
@@ -181,10 +189,14 @@ impl<'a> FusionGraph<'a> {
         if self.kernels.contains_key(&(form, value)) {
             return None;
         }
-        let cost = candidate.cost(self.ops);
-        self.kernels.insert((form, value), (candidate, cost));
+        self.insert(form, value, candidate);
         self.add(value, KernelNode { head: Head::Kernel(form, value), children });
         Some(form)
+    }
+
+    fn insert(&mut self, form: FormId, last: Value, kernel: FusionCandidate) {
+        self.costs.entry(form).or_insert_with(|| kernel.cost(self.ops));
+        self.kernels.insert((form, last), kernel);
     }
 
     /// The form of a kernel, and the classes of what it reads.
@@ -203,7 +215,7 @@ impl<'a> FusionGraph<'a> {
 
     /// The operators of a kernel that stores these values.
     pub fn group(&mut self, form: FormId, last: Value, stored: &[Value]) -> Group {
-        let kernel = &self.kernels[&(form, last)].0;
+        let kernel = &self.kernels[&(form, last)];
         let members: Vec<NodeId> = kernel.trimmed(self.ops).iter().map(|&node| self.ops.ids[node as usize]).collect();
         let roots: Vec<NodeId> = stored.iter().map(|value| value.node).collect();
         let fused = kernel.fused(self.ops, &roots);
@@ -220,7 +232,9 @@ impl<'a> FusionGraph<'a> {
 
 /// Fuses a value that the kernel reads, if a rule allows it and the value is not a reduction with other users: a reduction is
 /// never rematerialised.
-fn fuse(ops: &Operators, candidate: &FusionCandidate, input: u32) -> Option<FusionCandidate> {
+///
+/// `open` are those of its inputs that may also be fused without a choice.
+fn fuse(ops: &Operators, candidate: &FusionCandidate, input: u32, open: &[u32]) -> Option<FusionCandidate> {
     let member = candidate.can_fuse(ops, input)?;
     if matches!(ops.get(input).role, KernelRole::Reduce { .. }) && ops.users[input as usize].len() > 1 {
         return None;
@@ -229,28 +243,31 @@ fn fuse(ops: &Operators, candidate: &FusionCandidate, input: u32) -> Option<Fusi
     if !fused.take(ops, member) {
         return None;
     }
-    close(ops, &mut fused);
+    close(ops, &mut fused, open.iter().chain(&ops.get(input).operands).copied().collect());
     Some(fused)
 }
 
-/// Fuses operators without other users that are no more expensive to compute than to read: there is no choice to make.
-fn close(ops: &Operators, candidate: &mut FusionCandidate) {
-    loop {
-        let before = candidate.members.len();
-        for (input, _) in candidate.inputs(ops) {
+/// Fuses operators without other users that are no more expensive to compute than to read, for which there is no choice to make:
+/// among its inputs `open`, and what those read in turn.
+fn close(ops: &Operators, candidate: &mut FusionCandidate, mut open: Operands) {
+    while !open.is_empty() {
+        open.sort_unstable();
+        open.dedup();
+        let mut next = Operands::new();
+        for input in open {
             let role = ops.get(input).role;
-            let inside = |user: &u32| candidate.member(*user).is_some();
+            let inside = |node: &u32| candidate.member(*node).is_some();
             let alone = !ops.escapes[input as usize] && ops.users[input as usize].iter().all(inside);
-            if !alone && role != KernelRole::Constant {
+            if inside(&input) || !alone && role != KernelRole::Constant {
                 continue;
             }
             let Some(member) = candidate.can_fuse(ops, input) else { continue };
-            if role == KernelRole::Constant || worth_inlining(ops, input, std::slice::from_ref(&member)) {
-                candidate.take(ops, member);
+            if (role == KernelRole::Constant || worth_inlining(ops, input, std::slice::from_ref(&member)))
+                && candidate.take(ops, member)
+            {
+                next.extend_from_slice(&ops.get(input).operands);
             }
         }
-        if candidate.members.len() == before {
-            return;
-        }
+        open = next;
     }
 }

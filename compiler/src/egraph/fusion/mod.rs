@@ -17,7 +17,7 @@
 //! - All results have as many elements as the kernel's iteration space, and the same shape up to reshapes.
 //! - A `reshape` whose operand or result is stored is outside of kernels, in the function: it is a view of a buffer.
 //! - `scatter` is the only result of its kernel and has no epilogue; its operands may be computed by any map.
-//! - A value that is read at several access maps or in several branches is evaluated at each, which is role of the kernel's cost;
+//! - A value that is read at several access maps or in several branches is evaluated at each, which is part of the kernel's cost;
 //!   all operators of a kernel together are evaluated redundantly at most `Limits::kernel_recomputations` times.
 //! - `call`, operators of more than 64 operands and constants of more than 64 elements are never fused; small constants and
 //!   `iota` are duplicated into every kernel that uses them.
@@ -44,6 +44,7 @@ use dlc_ir::{Function, NodeId, Value};
 use smallvec::SmallVec;
 
 use crate::egraph::Cost;
+use crate::egraph::dag::Search;
 use crate::options::PassOptions as Options;
 use candidate::FusionCandidate;
 use graph::FusionGraph;
@@ -81,12 +82,12 @@ pub struct Grouping {
 pub fn group(function: &Function, options: &Options, forms: &mut Forms) -> Grouping {
     let ops = Operators::new(function, options);
     let mut graph = FusionGraph::saturated(function, &ops, forms, greedy::kernels(&ops));
-    let mut extracted = extract::cheapest(&graph);
+    let mut extracted = extract::cheapest(&graph, Search::Everywhere);
     let incumbent = extracted.incumbent;
     let chosen: Vec<_> = extracted.kernels.iter().map(|(kernel, _)| *kernel).collect();
     graph.set_incumbent(&chosen);
     if siblings::add(&mut graph, &chosen) {
-        extracted = extract::cheapest(&graph);
+        extracted = extract::cheapest(&graph, Search::NearIncumbent);
     }
     let group = |((form, last), stored): (_, Vec<Value>)| graph.group(form, last, &stored);
     let groups = extracted.kernels.into_iter().map(group);

@@ -8,6 +8,7 @@ use super::candidate::{FusionCandidate, Member};
 use super::form::FormId;
 use super::graph::FusionGraph;
 use super::op_info::{KernelRole, Operators};
+use crate::egraph::cost::Cost;
 
 /// Most results of one kernel.
 const MAX_RESULTS: usize = 8;
@@ -24,16 +25,18 @@ struct MergedGroup {
     members: Vec<u32>,
     /// What it reads, ascending.
     reads: SmallVec<[u32; 6]>,
+    /// Without storing its results.
+    cost: Cost,
 }
 
 impl MergedGroup {
-    fn new(ops: &Operators, kernel: FusionCandidate) -> Self {
+    fn new(ops: &Operators, kernel: FusionCandidate, cost: Cost) -> Self {
         let members = kernel.trimmed(ops);
         let operands = members.iter().flat_map(|&m| ops.get(m).operands.iter().copied());
         let mut reads: SmallVec<[u32; 6]> = operands.filter(|n| members.binary_search(n).is_err()).collect();
         reads.sort_unstable();
         reads.dedup();
-        MergedGroup { kernel, members, reads }
+        MergedGroup { kernel, members, reads, cost }
     }
 
     fn roots(&self) -> &[u32] {
@@ -46,13 +49,19 @@ impl MergedGroup {
 }
 
 /// Adds kernels with several results to the e-graph: the chosen kernels merged as far as that pays, which become the incumbent;
-/// and each chosen kernel with a further stored value that it evaluates and others may read. Returns whether there were any.
+/// and each chosen kernel with a further stored value that others evaluate too. Returns whether there were any.
 ///
 /// There are too many pairs of all kernels in the e-graph to try them all.
 pub(super) fn add(graph: &mut FusionGraph<'_>, chosen: &[(FormId, Value)]) -> bool {
     let ops = graph.ops;
-    let kernels: Vec<FusionCandidate> = chosen.iter().map(|&(form, last)| graph.kernel(form, last).clone()).collect();
-    let further: Vec<FusionCandidate> = kernels.iter().flat_map(|kernel| with_further_result(graph, kernel)).collect();
+    let kernel = |&(form, last): &(FormId, Value)| (graph.kernel(form, last).clone(), graph.cost(form));
+    let kernels: Vec<(FusionCandidate, Cost)> = chosen.iter().map(kernel).collect();
+    let mut evaluations = vec![0u32; ops.infos.len()];
+    for (kernel, _) in &kernels {
+        kernel.members.iter().for_each(|member| evaluations[member.node as usize] += 1);
+    }
+    let further = kernels.iter().flat_map(|(kernel, _)| with_further_result(graph, kernel, &evaluations));
+    let further: Vec<FusionCandidate> = further.collect();
     let mut merging = Merging::new(ops, kernels);
     for early in 0..merging.groups.len() {
         while let Some((late, merged)) = merging.partner(early) {
@@ -70,9 +79,9 @@ pub(super) fn add(graph: &mut FusionGraph<'_>, chosen: &[(FormId, Value)]) -> bo
     found
 }
 
-/// A kernel with each of the values that it evaluates at every point of its iteration space, and that others may read, as a
-/// further result.
-fn with_further_result(graph: &FusionGraph<'_>, kernel: &FusionCandidate) -> Vec<FusionCandidate> {
+/// A kernel with each of the values that it evaluates at every point of its iteration space, and that other kernels evaluate too,
+/// as a further result. `evaluations` is the number of kernels that evaluate each value.
+fn with_further_result(graph: &FusionGraph<'_>, kernel: &FusionCandidate, evaluations: &[u32]) -> Vec<FusionCandidate> {
     let ops = graph.ops;
     let root = kernel.root();
     if kernel.reducer.is_some_and(|r| ops.get(r).role == KernelRole::Scatter) {
@@ -84,6 +93,7 @@ fn with_further_result(graph: &FusionGraph<'_>, kernel: &FusionCandidate) -> Vec
             && member.through
             && !matches!(role, KernelRole::Reshape | KernelRole::Constant)
             && ops.shape(member.node) == ops.shape(root)
+            && evaluations[member.node as usize] > 1
             && graph.known_class(graph.value(member.node)).is_some()
     };
     let members = kernel.trimmed(ops);
@@ -106,11 +116,11 @@ struct Merging<'a> {
 }
 
 impl<'a> Merging<'a> {
-    fn new(ops: &'a Operators, kernels: Vec<FusionCandidate>) -> Self {
+    fn new(ops: &'a Operators, kernels: Vec<(FusionCandidate, Cost)>) -> Self {
         let nodes = ops.infos.len();
         let mut readers: Vec<SmallVec<[u32; 2]>> = vec![SmallVec::new(); nodes];
         let mut stored_by = vec![u32::MAX; nodes];
-        let groups: Vec<MergedGroup> = kernels.into_iter().map(|k| MergedGroup::new(ops, k)).collect();
+        let groups: Vec<MergedGroup> = kernels.into_iter().map(|(k, cost)| MergedGroup::new(ops, k, cost)).collect();
         for (number, group) in (0..).zip(&groups) {
             stored_by[group.kernel.root() as usize] = number;
             group.reads.iter().for_each(|&read| readers[read as usize].push(number));
@@ -214,8 +224,8 @@ fn join(ops: &Operators, early: &MergedGroup, late: &MergedGroup) -> Option<Merg
     }
     let roots = union(early.roots(), late.roots());
     let kernel = FusionCandidate::of(ops, &roots, &union(&early.members, &late.members))?;
-    let cheaper = kernel.cost(ops) < early.kernel.cost(ops).saturating_add(late.kernel.cost(ops));
-    cheaper.then(|| MergedGroup::new(ops, kernel))
+    let cost = kernel.cost(ops);
+    (cost < early.cost.saturating_add(late.cost)).then(|| MergedGroup::new(ops, kernel, cost))
 }
 
 fn union(a: &[u32], b: &[u32]) -> Vec<u32> {
