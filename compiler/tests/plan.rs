@@ -5,7 +5,7 @@ use dlc_compiler::machine::Target;
 use dlc_compiler::options::{Level, Options};
 use dlc_compiler::pipeline::schedule;
 use dlc_compiler::routine::Schedule;
-use dlc_compiler::routine::check::{PlanError, check};
+use dlc_compiler::routine::check::{OperandBinding, PlanError, check};
 use dlc_compiler::routine::program::{ALIGN, Address, Step};
 use dlc_ir::{DType, Function, Graph, ResultRole, Value};
 
@@ -411,4 +411,41 @@ fn a_check_that_is_missing() {
     schedule.bindings.last_mut().expect("there is an entry").remove(at);
     let error = check(&graph, &schedule.program, &schedule.bindings).expect_err("nothing checks the index");
     assert!(matches!(error, PlanError::Form { .. }), "{error}");
+}
+
+/// The rows of a matrix, each in a kernel of its own.
+const ROWS: &str = r#"func @main(%x: f32[3,40] input) -> (a: f32[1,40], b: f32[1,40], c: f32[1,40]) {
+  %0 = slice %x {start=[0,0], limit=[1,40], stride=[1,1]} : f32[1,40]
+  %1 = slice %x {start=[1,0], limit=[2,40], stride=[1,1]} : f32[1,40]
+  %2 = slice %x {start=[2,0], limit=[3,40], stride=[1,1]} : f32[1,40]
+  return %0, %1, %2
+}"#;
+
+#[test]
+fn parts_of_a_value_share_a_kernel() {
+    let (graph, schedule) = planned_of(ROWS);
+    check(&graph, &schedule.program, &schedule.bindings).expect("the plan is right");
+    assert_eq!(schedule.program.kernels.len(), 1);
+    let steps = &schedule.program.routines[0].steps;
+    let read = steps.iter().map(|step| match step {
+        Step::Launch { operands, .. } => operands[0],
+        Step::Call { .. } => panic!("a launch"),
+    });
+    let rows = [0, 160, 320].map(|offset| Address::Argument { index: 0, offset });
+    assert_eq!(read.collect::<Vec<_>>(), rows);
+}
+
+#[test]
+fn parts_outside_of_their_value_or_elsewhere_than_bound() {
+    let planted: [fn(&mut OperandBinding, &mut Address); 3] = [
+        |bound, _| *bound = OperandBinding::Part { operand: 0, first: 81, elements: 40 },
+        |bound, _| *bound = OperandBinding::Operand(0),
+        |_, address| *address = Address::Argument { index: 0, offset: 164 },
+    ];
+    for plant in planted {
+        let (graph, mut schedule) = planned_of(ROWS);
+        let address = &mut addresses(&mut schedule.program.routines[0].steps[1])[0];
+        plant(&mut schedule.bindings[0][1].operands[0], address);
+        check(&graph, &schedule.program, &schedule.bindings).expect_err("a defect was planted");
+    }
 }

@@ -23,6 +23,8 @@ const TEMPORARIES: Temporaries = Temporaries { uses: 4, positions: 4096 };
 pub(crate) struct Unit {
     nests: Nests,
     arguments: usize,
+    /// For each buffer, if it is a part of an argument, its first element.
+    parts: Vec<Option<usize>>,
 }
 
 impl Unit {
@@ -51,7 +53,18 @@ impl Unit {
         if nests.overflows() {
             return Err(NestError::Overflow(function.name.clone()));
         }
-        Ok(Unit { nests, arguments: function.args().len() })
+        let parts = vec![None; nests.sources.len()];
+        Ok(Unit { nests, arguments: function.args().len(), parts })
+    }
+
+    /// Restricts the buffer of each argument to the elements that are read.
+    pub fn restrict_arguments(&mut self) {
+        self.parts = self.nests.restrict_arguments();
+    }
+
+    /// The first element of a buffer that is a part of an argument.
+    pub fn part(&self, source: Source) -> Option<usize> {
+        self.parts[source]
     }
 
     /// The buffers, arguments first, then results.

@@ -161,6 +161,20 @@ impl ExprArena {
         new
     }
 
+    /// Counts the indices of each buffer from its first element in `parts`, if any. Expressions keep their ids.
+    pub fn shift_reads(&mut self, parts: &[Option<usize>]) {
+        let shifted = |form| match form {
+            ExprKind::Read { source, dtype, offset } => {
+                let offset = offset.plus_constant(-(parts[source].unwrap_or(0) as i64));
+                ExprKind::Read { source, dtype, offset }
+            }
+            form => form,
+        };
+        if parts.iter().any(Option::is_some) {
+            self.exprs = std::mem::take(&mut self.exprs).into_iter().map(shifted).collect();
+        }
+    }
+
     /// An index on another iteration space.
     pub fn index(
         &mut self,

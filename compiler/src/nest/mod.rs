@@ -1,7 +1,7 @@
 //! Kernel functions as composed loop nests: what is computed at each point of an iteration space, independent of the machine.
 //!
-//! - `compose` substitutes operators into each other until only nests over buffers remain; `normalize` and `materialize` bring
-//!   these into the form that lowering to a machine starts from.
+//! - `compose` substitutes operators into each other until only nests over buffers remain; `normalize`, `materialize` and `part`
+//!   bring these into the form that lowering to a machine starts from.
 //! - `expr` is the arena of element expressions, `affine` their quasi-affine indices.
 
 pub(crate) mod affine;
@@ -11,6 +11,7 @@ pub(crate) mod expr;
 pub(crate) mod materialize;
 pub(crate) mod nests;
 mod normalize;
+mod part;
 mod size;
 mod statuses;
 

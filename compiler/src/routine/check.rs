@@ -12,7 +12,7 @@ use dlc_ir::{DType, Function, FunctionKind, Graph, NodeId, Op, ResultRole, Type,
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
-use crate::kernel::AccessMode;
+use crate::kernel::{AccessMode, Operand};
 use crate::routine::program::{ALIGN, Address, KernelProgram, Routine, Step};
 pub use error::PlanError;
 use memory::{MemoryContents, Region, Span, SpanSet, Token};
@@ -22,6 +22,12 @@ use memory::{MemoryContents, Region, Span, SpanSet, Token};
 pub enum OperandBinding {
     /// The node's operand with this index; for a copy, its source.
     Operand(usize),
+    /// Consecutive elements of the node's operand with this index.
+    Part {
+        operand: usize,
+        first: usize,
+        elements: usize,
+    },
     /// The node's result with this index; for a copy, its destination.
     Result(usize),
     /// A temporary between the launches of one node.
@@ -43,7 +49,7 @@ pub struct StepBinding {
 /// Checks every routine of a program against the function that it was made from. `bindings` are by routine and step.
 ///
 /// A program that passes runs without further checks: every operand of a launch, with its dtype and number of elements, is in
-/// bounds of the memory of a value of that type.
+/// bounds of the memory of a value of that dtype: a result or temporary whole, of an operand some consecutive elements.
 ///
 /// # Errors
 /// The first violation.
@@ -225,9 +231,14 @@ impl<'a> Checker<'a> {
         let mut read: SmallVec<[(Span, Address, AccessMode); 4]> = SmallVec::new();
         let mut written: SmallVec<[(Span, Address, AccessMode, Token); 2]> = SmallVec::new();
         for ((&address, operand), bound) in addresses.iter().zip(&kernel.operands).zip(&binding.operands) {
-            let bytes = operand.elements.checked_mul(operand.dtype.size());
-            let bytes =
-                bytes.ok_or_else(|| self.form(format!("an operand of {} elements is too large", operand.elements)))?;
+            let first = if let OperandBinding::Part { first, .. } = bound { *first } else { 0 };
+            let bytes = |elements: usize| {
+                let bytes = elements.checked_mul(operand.dtype.size());
+                bytes.ok_or_else(|| self.form(format!("an operand of {elements} elements is too large")))
+            };
+            let start = address.minus(bytes(first)?);
+            let address = start.ok_or_else(|| self.form(format!("{address:?} is before element {first}")))?;
+            let bytes = bytes(first.saturating_add(operand.elements))?;
             let span = self.span(address, bytes)?;
             let Some(token) = self.expected_token(*bound, binding, operand.dtype)? else {
                 // Constants are read-only.
@@ -236,7 +247,7 @@ impl<'a> Checker<'a> {
                 }
                 continue;
             };
-            self.check_type(token, operand.dtype, operand.elements)?;
+            let whole = self.check_type(token, operand, *bound)?.unwrap_or(bytes);
             let writes = match bound {
                 // A later launch of the node may read what an earlier one has written.
                 OperandBinding::Result(_) | OperandBinding::Temp(_) => operand.mode != AccessMode::Read,
@@ -246,7 +257,7 @@ impl<'a> Checker<'a> {
             if writes {
                 written.push((span, address, operand.mode, token));
             } else {
-                self.read(address, bytes, token)?;
+                self.read(address, whole, token)?;
                 read.push((span, address, operand.mode));
             }
         }
@@ -285,7 +296,7 @@ impl<'a> Checker<'a> {
         let node = step.node.ok_or_else(|| self.form("a step without a node".to_owned()))?;
         let operands = &self.function.node(node).operands;
         Ok(match binding {
-            OperandBinding::Operand(i) => {
+            OperandBinding::Operand(i) | OperandBinding::Part { operand: i, .. } => {
                 let value = operands.get(i).ok_or_else(|| self.form(format!("unknown operand {i}")))?;
                 Some(Token::Value(self.canonical(*value)))
             }
@@ -298,14 +309,21 @@ impl<'a> Checker<'a> {
         })
     }
 
-    /// Checks that an operand has the dtype and the number of elements of the value that it is bound to.
-    fn check_type(&self, token: Token, dtype: DType, elements: usize) -> Result<(), PlanError> {
-        let Token::Value(value) = token else { return Ok(()) };
+    /// Checks that an operand has the dtype and the number of elements of the value that it is bound to, or of a part of it.
+    /// Returns the bytes of the whole value.
+    fn check_type(&self, token: Token, operand: &Operand, bound: OperandBinding) -> Result<Option<usize>, PlanError> {
+        let Token::Value(value) = token else { return Ok(None) };
         let ty = self.function.ty(value);
-        if ty.dtype == dtype && ty.shape.elements() == elements {
-            return Ok(());
+        let size = ty.shape.elements();
+        let expected = match bound {
+            OperandBinding::Part { first, elements, .. } if first.saturating_add(elements) <= size => elements,
+            _ => size,
+        };
+        if (ty.dtype, expected) == (operand.dtype, operand.elements) {
+            return Ok(Some(ty.bytes()));
         }
-        Err(self.wrong_type(format!("an operand of {}", Type::new(dtype, [elements])), format!("a value of {ty}")))
+        let found = format!("an operand of {}", Type::new(operand.dtype, [operand.elements]));
+        Err(self.wrong_type(found, format!("{expected} elements of a value of {ty}")))
     }
 
     fn wrong_type(&self, found: String, expected: String) -> PlanError {

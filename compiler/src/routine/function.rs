@@ -145,7 +145,8 @@ impl Scheduler<'_> {
     }
 
     fn add_unit(&mut self, name: &str, function: &Function) -> Result<UnitId, ScheduleError> {
-        let unit = Unit::new(function, &mut self.statuses, self.machine)?;
+        let mut unit = Unit::new(function, &mut self.statuses, self.machine)?;
+        unit.restrict_arguments();
         self.units.push(Lowered {
             name: name.to_owned(),
             unit,
@@ -368,7 +369,14 @@ impl Scheduler<'_> {
             let mut operands_bound = Vec::with_capacity(operands.len());
             for &source in operands {
                 let (address, bound) = match &sources[source].kind {
-                    SourceKind::Argument(i) => (reads[*i], OperandBinding::Operand(*i)),
+                    SourceKind::Argument(i) => match unit.part(source) {
+                        None => (reads[*i], OperandBinding::Operand(*i)),
+                        Some(first) => {
+                            let ty = &sources[source].ty;
+                            let bound = OperandBinding::Part { operand: *i, first, elements: ty.shape.elements() };
+                            (reads[*i].plus(first * ty.dtype.size()), bound)
+                        }
+                    },
                     SourceKind::Result(i) => (writes[*i], OperandBinding::Result(*i)),
                     SourceKind::Temp => {
                         let number = sources[..source].iter().filter(|s| s.kind == SourceKind::Temp).count();

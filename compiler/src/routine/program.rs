@@ -17,15 +17,42 @@ pub struct KernelId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoutineId(pub u32);
 
-/// The address of a buffer.
+/// The address of a buffer: a multiple of [`ALIGN`], or that of an element of such a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Address {
-    /// An offset in the routine's frame; a multiple of [`ALIGN`].
+    /// An offset in the routine's frame.
     Frame(usize),
     /// An offset in one of the routine's arguments.
     Argument { index: usize, offset: usize },
     /// An offset in the program's constants.
     Constant(usize),
+}
+
+impl Address {
+    /// The address of a number of bytes after it.
+    pub fn plus(self, bytes: usize) -> Address {
+        self.at(self.offset() + bytes)
+    }
+
+    /// The address of a number of bytes before it; none if there are fewer.
+    pub fn minus(self, bytes: usize) -> Option<Address> {
+        Some(self.at(self.offset().checked_sub(bytes)?))
+    }
+
+    /// The offset in the frame, the argument or the constants.
+    pub fn offset(self) -> usize {
+        match self {
+            Address::Frame(offset) | Address::Argument { offset, .. } | Address::Constant(offset) => offset,
+        }
+    }
+
+    fn at(self, offset: usize) -> Address {
+        match self {
+            Address::Frame(_) => Address::Frame(offset),
+            Address::Argument { index, .. } => Address::Argument { index, offset },
+            Address::Constant(_) => Address::Constant(offset),
+        }
+    }
 }
 
 /// The alignment of frames, arguments, constants and scratch memory.
