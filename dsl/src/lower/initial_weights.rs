@@ -3,6 +3,8 @@
 //! `weights` is a file, or a map from patterns of names to expressions over files, of which the last pattern that matches a weight decides.
 //! It is lowered for the names of a model's weights as the fields of a dataset are: first for what is read, then with the types of that.
 
+use std::rc::Rc;
+
 use dlc_ir as ir;
 use ir::{Builder, FunctionKind, Graph, Role, Type};
 
@@ -163,31 +165,22 @@ impl<'p> Lower<'p> {
 
     /// The entries of the map; a file is one for all names.
     fn weight_entries(&mut self, setting: &'p Expr) -> Eval<Vec<Entry<'p>>> {
-        let entry = |pattern: String, span: Span, value: &'p Expr| {
+        let entry = |(pattern, span): (Rc<str>, Span), value: &'p Expr| {
             let is_none = matches!(value.kind, ExprKind::None);
-            Entry { pattern, span, value, matches: false, decides: false, is_none, failed: false }
+            Entry { pattern: pattern.to_string(), span, value, matches: false, decides: false, is_none, failed: false }
         };
         let ExprKind::Map(items) = &setting.kind else {
-            return Ok(vec![entry("**".to_owned(), setting.span, setting)]);
+            return Ok(vec![entry(("**".into(), setting.span), setting)]);
         };
-        let patterns = self.weight_patterns(items)?;
-        let entries = patterns.into_iter().zip(items);
-        Ok(entries.map(|(pattern, (key, value))| entry(pattern, key.span, value)).collect())
+        let patterns = self.weight_patterns(items)?.into_iter();
+        Ok(patterns.zip(items).map(|(pattern, (_, value))| entry(pattern, value)).collect())
     }
 
-    /// The keys of the map.
-    pub(crate) fn weight_patterns(&mut self, items: &'p [(Expr, Expr)]) -> Eval<Vec<String>> {
-        let mut patterns: Vec<String> = vec![];
+    /// The keys of the map with their spans.
+    fn weight_patterns(&mut self, items: &'p [(Expr, Expr)]) -> Eval<Vec<(Rc<str>, Span)>> {
+        let mut patterns = vec![];
         for (key, _) in items {
-            let Value::Str(pattern) = self.eval(key)? else {
-                let message = "the keys of `weights` are patterns of the names of weights";
-                return Err(self.error("type-mismatch", message, key.span, "not a string"));
-            };
-            if patterns.iter().any(|old| **old == *pattern) {
-                let message = format!("the key \"{pattern}\" appears twice in the map");
-                return Err(self.error("duplicate-name", message, key.span, "again"));
-            }
-            patterns.push(pattern.to_string());
+            self.map_key(key, &mut patterns, "the keys of `weights` are patterns of the names of weights")?;
         }
         Ok(patterns)
     }

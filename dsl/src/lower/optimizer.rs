@@ -154,9 +154,8 @@ impl<'p> Lower<'p> {
         };
         given.retain(|g| g.param > 1);
         for g in &given {
-            if let Value::Map(entries) = &g.value {
-                let patterns: Vec<_> = entries.iter().map(|(name, _, span)| (name.to_string(), *span)).collect();
-                self.check_patterns(&patterns)?;
+            if let Value::Map(patterns, _) = &g.value {
+                self.check_patterns(patterns)?;
             }
         }
         Ok(Optimizer { definition, given, callee: call.name.span, span: call.span })
@@ -194,16 +193,12 @@ impl<'p> Lower<'p> {
         }
         for g in &optimizer.given {
             let value = match &g.value {
-                Value::Map(entries) => {
-                    let fitting = entries.iter().rev().find(|(pattern, ..)| pattern::fits(pattern, &name));
-                    match fitting {
-                        Some((_, value, _)) => value.clone(),
-                        None => {
-                            let message = format!("the map has no entry for the weight `{name}`");
-                            let label = "add an entry for `\"**\"`";
-                            return Err(self.error("bad-pattern", message, g.span, label));
-                        }
-                    }
+                Value::Map(patterns, values) => {
+                    let Some(fitting) = patterns.iter().rposition(|(pattern, _)| pattern::fits(pattern, &name)) else {
+                        let message = format!("the map has no entry for the weight `{name}`");
+                        return Err(self.error("bad-pattern", message, g.span, "add an entry for `\"**\"`"));
+                    };
+                    values[fitting].clone()
                 }
                 value => value.clone(),
             };

@@ -324,9 +324,10 @@ impl<'p> Lower<'p> {
     }
 
     /// Each pattern must match a weight.
-    pub(crate) fn check_patterns(&mut self, patterns: &[(String, Span)]) -> Eval<()> {
+    pub(crate) fn check_patterns<S: AsRef<str>>(&mut self, patterns: &[(S, Span)]) -> Eval<()> {
         let mut result = Ok(());
         for (pattern, span) in patterns {
+            let pattern = pattern.as_ref();
             let plain = pattern.strip_prefix('!').unwrap_or(pattern);
             let names = || self.weights.iter().filter(|w| !w.is_state).map(|w| &*w.name);
             if names().any(|name| pattern::fits(plain, name)) {
