@@ -210,8 +210,18 @@ impl<'p> Lower<'p> {
         span: Span,
         label: impl Into<String>,
     ) -> Stop {
-        let at = self.at(span);
-        self.fail(Diagnostic::error(code, message).primary(at, label))
+        self.fail(self.problem(code, message, span, label))
+    }
+
+    /// Such an error, to which more is to be added before it is reported.
+    pub(crate) fn problem(
+        &self,
+        code: &'static str,
+        message: impl Into<String>,
+        span: Span,
+        label: impl Into<String>,
+    ) -> Diagnostic {
+        Diagnostic::error(code, message).primary(self.at(span), label)
     }
 
     /// The span in the user's source for a span of the current frame: the span itself, or the call that

@@ -1,7 +1,7 @@
 //! Operators: on compile-time numbers, and on data with its broadcasting rules.
 
 use dlc_ir::op::{Broadcast, Dot, Reshape, Transpose};
-use dlc_ir::{DType, Direction, ScalarOp, Shape};
+use dlc_ir::{DType, Direction, Scalar, ScalarOp, Shape};
 
 use super::integer::{float_remainder, remainder};
 use super::value::{Axis, Data, Value};
@@ -74,12 +74,8 @@ impl<'p> Lower<'p> {
             (a, b) if matches!((&a, &b), (Value::Data(_), _) | (_, Value::Data(_))) => {
                 self.binary_data(op, op_span, (a, a_span), (b, b_span), span)
             }
-            (Int(a, la), Int(b, lb)) => {
-                let value = self.binary_ints(op, a, b, span)?;
-                // `T * 1` is no longer the axis T, but `T` alone compared or added is not either.
-                let _ = (la, lb);
-                Ok(value)
-            }
+            // the result is no dimension, not even `T * 1`
+            (Int(a, _), Int(b, _)) => self.binary_ints(op, a, b, span),
             (Int(a, _), Float(b)) => self.binary_floats(op, a as f64, b, span),
             (Float(a), Int(b, _)) => self.binary_floats(op, a, b as f64, span),
             (Float(a), Float(b)) => self.binary_floats(op, a, b, span),
@@ -120,9 +116,7 @@ impl<'p> Lower<'p> {
             Mul => a.checked_mul(b),
             Div if a.checked_rem(b).is_some_and(|rest| rest != 0) => {
                 let message = format!("{a} is not divisible by {b}");
-                let at = self.at(span);
-                let error =
-                    Diagnostic::error("not-divisible", message).primary(at, format!("remainder {}", remainder(a, b)));
+                let error = self.problem("not-divisible", message, span, format!("remainder {}", remainder(a, b)));
                 let help = format!(
                     "for a fraction, write `float({a}) / {b}`; to round down, `floor_div({a}, {b})`; to round up, `ceil_div({a}, {b})`"
                 );
@@ -132,43 +126,28 @@ impl<'p> Lower<'p> {
             Rem => Some(remainder(a, b)),
             Pow if b < 0 => return Ok(Value::Float(libm::pow(a as f64, b as f64))),
             Pow => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
-            Eq => return Ok(Value::Bool(a == b)),
-            Ne => return Ok(Value::Bool(a != b)),
-            Lt => return Ok(Value::Bool(a < b)),
-            Le => return Ok(Value::Bool(a <= b)),
-            Gt => return Ok(Value::Bool(a > b)),
-            Ge => return Ok(Value::Bool(a >= b)),
-            And | Or | MatMul => {
-                let message = format!("`{}` is not defined for numbers", op.symbol());
-                return Err(self.error("type-mismatch", message, span, "no such operation"));
-            }
+            _ => return self.binary_numbers(op, DType::I64, [Scalar::Int(a), Scalar::Int(b)], span),
         };
         number.map(Value::int).ok_or_else(|| self.overflow(span))
     }
 
     fn binary_floats(&mut self, op: BinaryOp, a: f64, b: f64, span: Span) -> Eval<Value<'p>> {
-        use BinaryOp::*;
-        Ok(match op {
-            Add => Value::Float(a + b),
-            Sub => Value::Float(a - b),
-            Mul => Value::Float(a * b),
-            Div | Rem if b == 0.0 => {
-                return Err(self.by_zero(&format!("{a:?}"), span));
-            }
-            Div => Value::Float(a / b),
-            Rem => Value::Float(float_remainder(a, b)),
-            Pow => Value::Float(libm::pow(a, b)),
-            Eq => Value::Bool(a == b),
-            Ne => Value::Bool(a != b),
-            Lt => Value::Bool(a < b),
-            Le => Value::Bool(a <= b),
-            Gt => Value::Bool(a > b),
-            Ge => Value::Bool(a >= b),
-            And | Or | MatMul => {
+        match op {
+            BinaryOp::Div | BinaryOp::Rem if b == 0.0 => Err(self.by_zero(&format!("{a:?}"), span)),
+            BinaryOp::Rem => Ok(Value::Float(float_remainder(a, b))),
+            _ => self.binary_numbers(op, DType::F64, [Scalar::Float(a), Scalar::Float(b)], span),
+        }
+    }
+
+    /// An operator on numbers that is the same function as on data.
+    fn binary_numbers(&mut self, op: BinaryOp, dtype: DType, args: [Scalar; 2], span: Span) -> Eval<Value<'p>> {
+        match function(op) {
+            None | Some(ScalarOp::And | ScalarOp::Or) => {
                 let message = format!("`{}` is not defined for numbers", op.symbol());
-                return Err(self.error("type-mismatch", message, span, "no such operation"));
+                Err(self.error("type-mismatch", message, span, "no such operation"))
             }
-        })
+            Some(f) => Ok(f.eval(dtype, &args).into()),
+        }
     }
 
     fn binary_data(
@@ -196,26 +175,7 @@ impl<'p> Lower<'p> {
         let what = format!("`{}`", op.symbol());
         let x = self.as_data(a, dtype, &what, a_span)?;
         let y = self.as_data(b, dtype, &what, b_span)?;
-        if op == MatMul {
-            return Ok(Value::Data(self.matmul(x, y, span)?));
-        }
-        let f = match op {
-            Or => ScalarOp::Or,
-            And => ScalarOp::And,
-            Eq => ScalarOp::Compare(Direction::Eq),
-            Ne => ScalarOp::Compare(Direction::Ne),
-            Lt => ScalarOp::Compare(Direction::Lt),
-            Le => ScalarOp::Compare(Direction::Le),
-            Gt => ScalarOp::Compare(Direction::Gt),
-            Ge => ScalarOp::Compare(Direction::Ge),
-            Add => ScalarOp::Add,
-            Sub => ScalarOp::Sub,
-            Mul => ScalarOp::Mul,
-            Div => ScalarOp::Div,
-            Rem => ScalarOp::Rem,
-            Pow => ScalarOp::Pow,
-            MatMul => return Err(Stop),
-        };
+        let Some(f) = function(op) else { return Ok(Value::Data(self.matmul(x, y, span)?)) };
         let allowed = match op {
             And | Or => dtype == DType::Bool,
             Add | Sub | Mul | Div | Rem => dtype != DType::Bool,
@@ -230,9 +190,8 @@ impl<'p> Lower<'p> {
             let message = format!("`{}` is not defined for {found}", op.symbol());
             return Err(self.error("type-mismatch", message, op_span, "no such operation on this dtype"));
         }
-        let spans = [a_span, b_span];
-        let result = self.map_aligned(f, &[x, y.clone()], &spans, span)?;
-        Ok(Value::Data(if op == Rem { self.floored(result, y, &spans, span)? } else { result }))
+        let result = self.map_aligned(f, &[x, y.clone()], span)?;
+        Ok(Value::Data(if op == Rem { self.floored(result, y, span)? } else { result }))
     }
 
     fn small_power(&mut self, x: &Data, n: i64, span: Span) -> Eval<Data> {
@@ -266,18 +225,17 @@ impl<'p> Lower<'p> {
     }
 
     /// A scalar function of tensors whose shapes are aligned first.
-    pub(crate) fn map_aligned(&mut self, f: ScalarOp, operands: &[Data], spans: &[Span], span: Span) -> Eval<Data> {
+    pub(crate) fn map_aligned(&mut self, f: ScalarOp, operands: &[Data], span: Span) -> Eval<Data> {
         let data = if f == ScalarOp::Select { &operands[1..] } else { operands };
         if let Some(other) = data.iter().find(|d| d.dtype != data[0].dtype) {
             let (first, second) = (data[0].show(self.float), other.show(self.float));
             let message = format!("{first} and {second} have different dtypes");
-            let (at, a, b) = (self.at(span), data[0].origin, other.origin);
-            let mut error = Diagnostic::error("type-mismatch", message).primary(at, "incompatible");
-            error = origins(error, at, &[(a, first), (b, second)]);
+            let error = self.problem("type-mismatch", message, span, "incompatible");
+            let error = self.with_origins(error, &[&data[0], other]);
             let (a, b) = (data[0].dtype, other.dtype);
             return Err(self.fail(error.help(format!("found {a} and {b}; convert one of them: `{a}(…)`, `{b}(…)`"))));
         }
-        let axes = self.align(operands, spans, span)?;
+        let axes = self.align(operands, span)?;
         let stretched: Vec<Data> = operands.iter().map(|d| self.stretch_to(d, &axes, span)).collect::<Eval<_>>()?;
         let mut result = self.emit(f, &stretched.iter().collect::<Vec<_>>(), span)?;
         result.axes = axes.into();
@@ -285,12 +243,12 @@ impl<'p> Lower<'p> {
     }
 
     /// The common axes of tensors; missing leading axes and `_` are broadcast.
-    fn align(&mut self, operands: &[Data], spans: &[Span], span: Span) -> Eval<Vec<Axis>> {
+    fn align(&mut self, operands: &[Data], span: Span) -> Eval<Vec<Axis>> {
         let rank = operands.iter().map(Data::rank).max().unwrap_or(0);
         let mut axes: Vec<Axis> = vec![];
         for i in 0..rank {
             let mut found: Option<Axis> = None;
-            for (operand, _) in operands.iter().zip(spans) {
+            for operand in operands {
                 let Some(at) = (i + operand.rank()).checked_sub(rank) else { continue };
                 let axis = &operand.axes[at];
                 found = Some(match found {
@@ -300,7 +258,7 @@ impl<'p> Lower<'p> {
                     Some(other) if self.agree(&other, axis) => {
                         Axis { label: other.label.or(axis.label.clone()), ..other }
                     }
-                    Some(other) => return Err(self.misaligned(operands, spans, span, (&other, axis))),
+                    Some(other) => return Err(self.misaligned(operands, span, (&other, axis))),
                 });
             }
             axes.push(found.expect("some operand has the rank"));
@@ -308,18 +266,15 @@ impl<'p> Lower<'p> {
         Ok(axes)
     }
 
-    fn misaligned(&mut self, operands: &[Data], spans: &[Span], span: Span, (a, b): (&Axis, &Axis)) -> Stop {
+    fn misaligned(&mut self, operands: &[Data], span: Span, (a, b): (&Axis, &Axis)) -> Stop {
         let shown: Vec<String> = operands.iter().map(|d| d.show(self.float)).collect();
         let message = format!("{} have different shapes", shown.join(" and "));
-        let at = self.at(span);
         let label = match a.size == b.size {
             true => format!("`{a}` and `{b}` are different dimensions, though both are {} now", a.size),
             false => "incompatible".to_owned(),
         };
-        let mut error = Diagnostic::error("shape-mismatch", message).primary(at, label);
-        let places: Vec<(Span, String)> =
-            operands.iter().zip(spans).zip(shown).map(|((d, _), text)| (d.origin, text)).collect();
-        error = origins(error, at, &places);
+        let error = self.problem("shape-mismatch", message, span, label);
+        let mut error = self.with_origins(error, &operands.iter().collect::<Vec<_>>());
         let ones = operands.iter().any(|d| d.axes.iter().any(|axis| axis.size == 1 && !axis.stretch));
         if ones || operands.iter().any(|d| d.rank() != operands[0].rank()) {
             error = error.help(
@@ -401,15 +356,13 @@ impl<'p> Lower<'p> {
         if !fits || !batched {
             let (a, b) = (x.show(self.float), y.show(self.float));
             let message = format!("{a} and {b} cannot be multiplied");
-            let at = self.at(span);
             let label = if p == 0 || q == 0 {
                 "a scalar has no axis to contract".to_owned()
             } else {
                 format!("the last axis of {a} is contracted with the second-to-last of {b}")
             };
-            let error = Diagnostic::error("shape-mismatch", message).primary(at, label);
-            let error = origins(error, at, &[(x.origin, a), (y.origin, b)]);
-            return Err(self.fail(error));
+            let error = self.problem("shape-mismatch", message, span, label);
+            return Err(self.fail(self.with_origins(error, &[&x, &y])));
         }
         // A transposed operand is read without a copy.
         let func = self.context().id;
@@ -432,15 +385,37 @@ impl<'p> Lower<'p> {
         result.axes = axes.into();
         Ok(result)
     }
+
+    /// Adds the origins of tensors to an error at its primary span, unless they are that.
+    pub(crate) fn with_origins(&self, mut error: Diagnostic, tensors: &[&Data]) -> Diagnostic {
+        let at = error.span();
+        for (i, data) in tensors.iter().enumerate() {
+            let again = tensors[..i].iter().any(|other| other.origin == data.origin);
+            if at != Some(data.origin) && !again {
+                error = error.secondary(data.origin, format!("this is {}", data.show(self.float)));
+            }
+        }
+        error
+    }
 }
 
-/// Adds the origins of the operands, unless the primary span contains them.
-pub(crate) fn origins(mut error: Diagnostic, at: Span, places: &[(Span, String)]) -> Diagnostic {
-    for (i, (origin, text)) in places.iter().enumerate() {
-        let again = places[..i].iter().any(|(other, _)| other == origin);
-        if *origin != at && !again {
-            error = error.secondary(*origin, format!("this is {text}"));
-        }
-    }
-    error
+/// The function of elements that an operator is; none of the matrix product.
+fn function(op: BinaryOp) -> Option<ScalarOp> {
+    Some(match op {
+        BinaryOp::Or => ScalarOp::Or,
+        BinaryOp::And => ScalarOp::And,
+        BinaryOp::Eq => ScalarOp::Compare(Direction::Eq),
+        BinaryOp::Ne => ScalarOp::Compare(Direction::Ne),
+        BinaryOp::Lt => ScalarOp::Compare(Direction::Lt),
+        BinaryOp::Le => ScalarOp::Compare(Direction::Le),
+        BinaryOp::Gt => ScalarOp::Compare(Direction::Gt),
+        BinaryOp::Ge => ScalarOp::Compare(Direction::Ge),
+        BinaryOp::Add => ScalarOp::Add,
+        BinaryOp::Sub => ScalarOp::Sub,
+        BinaryOp::Mul => ScalarOp::Mul,
+        BinaryOp::Div => ScalarOp::Div,
+        BinaryOp::Rem => ScalarOp::Rem,
+        BinaryOp::Pow => ScalarOp::Pow,
+        BinaryOp::MatMul => return None,
+    })
 }

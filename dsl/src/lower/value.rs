@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 use dlc_ir as ir;
-use ir::{DType, Shape, Type};
+use ir::{DType, Scalar, Shape, Type};
 
 use super::dataset::Reader;
 use crate::hir::{Call, Definition, Expr, ExprKind};
@@ -237,10 +237,25 @@ pub(crate) enum Value<'p> {
     Poison,
 }
 
+impl From<Scalar> for Value<'_> {
+    fn from(scalar: Scalar) -> Self {
+        match scalar {
+            Scalar::Int(i) => Value::int(i),
+            Scalar::Float(x) => Value::Float(x),
+            Scalar::Bool(b) => Value::Bool(b),
+        }
+    }
+}
+
 impl<'p> Value<'p> {
-    /// Whether it is one number known at compile time, which becomes data of any shape.
-    pub fn is_number(&self) -> bool {
-        matches!(self, Value::Int(..) | Value::Float(_) | Value::Bool(_))
+    /// The number that it is, known at compile time; as data, it takes any shape.
+    pub fn number(&self) -> Option<Scalar> {
+        match *self {
+            Value::Int(i, _) => Some(Scalar::Int(i)),
+            Value::Float(x) => Some(Scalar::Float(x)),
+            Value::Bool(b) => Some(Scalar::Bool(b)),
+            _ => None,
+        }
     }
 
     pub fn int(i: i64) -> Self {

@@ -91,5 +91,5 @@ fn known<'p>(lower: &mut Lower<'p>, args: &Args<'p>, items: &[Value<'p>], kind: 
             _ => Err(lower.error("number-out-of-range", "reduction of an empty list", args.span(0), "empty")),
         };
     };
-    Ok(if all_int { Value::int(total.as_i64()) } else { Value::Float(total.as_f64()) })
+    Ok(total.into())
 }

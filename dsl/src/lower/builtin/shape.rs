@@ -170,11 +170,9 @@ fn join<'p>(lower: &mut Lower<'p>, args: &Args<'p>, parts: Vec<Data>, axis: usiz
             && (0..part.rank()).all(|i| i == axis || lower.agree(&part.axes[i], &first.axes[i]));
         if !same {
             let (a, b) = (first.show(lower.float), part.show(lower.float));
-            let at = lower.at(args.span);
             let message = format!("{a} and {b} must match except along axis {axis}");
-            let error = crate::Diagnostic::error("shape-mismatch", message).primary(at, "incompatible");
-            let error = super::super::operator::origins(error, at, &[(first.origin, a), (part.origin, b)]);
-            return Err(lower.fail(error));
+            let error = lower.problem("shape-mismatch", message, args.span, "incompatible");
+            return Err(lower.fail(lower.with_origins(error, &[&first, part])));
         }
     }
     let mut result = lower.emit(Concat { axis }, &parts.iter().collect::<Vec<_>>(), args.span)?;

@@ -44,9 +44,8 @@ fn fits<'p>(lower: &mut Lower<'p>, args: &Args<'p>, x: &Data, axis: usize, size:
     }
     let found = x.show(lower.float);
     let message = format!("a window of {size} does not fit axis {axis} of {found}, padded to {padded}");
-    let at = lower.at(args.span);
-    let error = crate::Diagnostic::error("shape-mismatch", message).primary(at, "the window is larger than its data");
-    let error = super::super::operator::origins(error, at, &[(x.origin, found)]);
+    let error = lower.problem("shape-mismatch", message, args.span, "the window is larger than its data");
+    let error = lower.with_origins(error, &[x]);
     Err(lower.fail(error.help("pad more, pool less before, or take a smaller window")))
 }
 
