@@ -1,7 +1,9 @@
 //! Operators: on compile-time numbers, and on data with its broadcasting rules.
 
+use std::rc::Rc;
+
 use dlc_ir::op::{Broadcast, Dot, Reshape, Transpose};
-use dlc_ir::{DType, Direction, Scalar, ScalarOp, Shape};
+use dlc_ir::{DType, Direction, Op, Scalar, ScalarOp, Shape};
 
 use super::integer::{float_remainder, remainder};
 use super::value::{Axis, Data, Value};
@@ -219,9 +221,18 @@ impl<'p> Lower<'p> {
 
     /// A scalar function of tensors of equal shape; the first names the axes.
     pub(crate) fn map(&mut self, f: ScalarOp, operands: &[&Data], span: Span) -> Eval<Data> {
-        let mut result = self.emit(f, operands, span)?;
-        result.axes = operands[0].axes.clone();
-        Ok(result)
+        self.emit_as(f, operands, operands[0].axes.clone(), span)
+    }
+
+    /// Adds an operator whose result has these axes.
+    pub(crate) fn emit_as(
+        &mut self,
+        op: impl Into<Op>,
+        operands: &[&Data],
+        axes: impl Into<Rc<[Axis]>>,
+        span: Span,
+    ) -> Eval<Data> {
+        Ok(Data { axes: axes.into(), ..self.emit(op, operands, span)? })
     }
 
     /// A scalar function of tensors whose shapes are aligned first.
@@ -237,9 +248,7 @@ impl<'p> Lower<'p> {
         }
         let axes = self.align(operands, span)?;
         let stretched: Vec<Data> = operands.iter().map(|d| self.stretch_to(d, &axes, span)).collect::<Eval<_>>()?;
-        let mut result = self.emit(f, &stretched.iter().collect::<Vec<_>>(), span)?;
-        result.axes = axes.into();
-        Ok(result)
+        self.emit_as(f, &stretched.iter().collect::<Vec<_>>(), axes, span)
     }
 
     /// The common axes of tensors; missing leading axes and `_` are broadcast.
@@ -306,10 +315,7 @@ impl<'p> Lower<'p> {
         }
         let shape: Shape = axes.iter().map(|axis| axis.size).collect();
         let op = Broadcast { shape, axes: kept.iter().map(|i| i + missing).collect() };
-        let mut result = self.emit(op, &[&dense], span)?;
-        result.axes = axes.into();
-        result.origin = x.origin;
-        Ok(result)
+        Ok(Data { origin: x.origin, ..self.emit_as(op, &[&dense], axes, span)? })
     }
 
     /// The same elements with other axes; `dense` is kept if only broadcast axes are added.
@@ -318,14 +324,10 @@ impl<'p> Lower<'p> {
         if shape == x.shape() {
             return Ok(Data { axes: axes.into(), dense: None, ..x.clone() });
         }
-        let own = self.local(x, span)?;
-        let mut result = self.emit(Reshape { shape }, &[x], span)?;
         let fixed = axes.iter().filter(|axis| !axis.stretch).map(|axis| axis.size);
-        if fixed.eq(x.axes.iter().map(|axis| axis.size)) && x.axes.iter().all(|axis| !axis.stretch) {
-            result.dense = Some(own);
-        }
-        result.axes = axes.into();
-        Ok(result)
+        let only_adds = fixed.eq(x.axes.iter().map(|axis| axis.size)) && x.axes.iter().all(|axis| !axis.stretch);
+        let dense = if only_adds { Some(self.local(x, span)?) } else { None };
+        Ok(Data { dense, ..self.emit_as(Reshape { shape }, &[x], axes, span)? })
     }
 
     /// The last two axes exchanged.
@@ -337,11 +339,14 @@ impl<'p> Lower<'p> {
         }
         let mut perm: Vec<usize> = (0..rank).collect();
         perm.swap(rank - 2, rank - 1);
-        let own = self.local(&x, span)?;
-        let mut result = self.emit(Transpose { perm: perm.clone() }, &[&x], span)?;
-        result.axes = perm.iter().map(|&i| x.axes[i].clone()).collect();
-        result.transpose_of = Some(own);
-        Ok(result)
+        let transpose_of = Some(self.local(&x, span)?);
+        Ok(Data { transpose_of, ..self.permuted(&x, perm, span)? })
+    }
+
+    /// The axes in another order.
+    pub(crate) fn permuted(&mut self, x: &Data, perm: Vec<usize>, span: Span) -> Eval<Data> {
+        let axes: Vec<Axis> = perm.iter().map(|&i| x.axes[i].clone()).collect();
+        self.emit_as(Transpose { perm }, &[x], axes, span)
     }
 
     /// `x @ y`: contracts the last axis of `x` with the second-to-last of `y`; the axes before these are batch axes.
@@ -372,17 +377,11 @@ impl<'p> Lower<'p> {
         };
         let batches: Vec<usize> = (0..batch).collect();
         let op = Dot { lhs: vec![p - 1], rhs: vec![last], lhs_batch: batches.clone(), rhs_batch: batches };
-        let mut result = self.emit(op, &[&x, &right], span)?;
-        let mut axes: Vec<Axis> = x.axes[..p - 1].to_vec();
-        if q > 1 {
-            axes.push(y.axes[q - 1].clone());
-        }
-        for axis in &mut axes {
-            axis.stretch = false;
-        }
-        let elements = axes.iter().fold(1u64, |n, axis| n.saturating_mul(axis.size as u64));
+        let kept = x.axes[..p - 1].iter().chain(y.axes.last().filter(|_| q > 1));
+        let axes: Vec<Axis> = kept.map(|axis| Axis { stretch: false, ..axis.clone() }).collect();
+        let result = self.emit_as(op, &[&x, &right], axes, span)?;
+        let elements = result.axes.iter().fold(1u64, |n, axis| n.saturating_mul(axis.size as u64));
         self.flops = self.flops.saturating_add(elements.saturating_mul(2 * x.axes[p - 1].size as u64));
-        result.axes = axes.into();
         Ok(result)
     }
 

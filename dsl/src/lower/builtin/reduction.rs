@@ -41,15 +41,14 @@ fn reduce<'p>(lower: &mut Lower<'p>, args: &Args<'p>, x: &Data, kind: Reduction,
     if x.dtype == DType::Bool && !matches!(kind, Reduction::Max | Reduction::Min) {
         x = lower.convert(&x, DType::I64, args.span)?;
     }
-    let mut result = lower.emit(Reduce { kind, axes: axes.to_vec() }, &[&x], args.span)?;
     let kept = |i: usize| !axes.contains(&i);
-    if args.bool(2) {
-        let axes = (0..x.rank()).map(|i| if kept(i) { x.axes[i].clone() } else { Axis::stretching() }).collect();
-        result = lower.reshape(&result, axes, args.span)?;
-    } else {
-        result.axes = (0..x.rank()).filter(|&i| kept(i)).map(|i| x.axes[i].clone()).collect();
+    let left: Vec<Axis> = (0..x.rank()).filter(|&i| kept(i)).map(|i| x.axes[i].clone()).collect();
+    let result = lower.emit_as(Reduce { kind, axes: axes.to_vec() }, &[&x], left, args.span)?;
+    if !args.bool(2) {
+        return Ok(result);
     }
-    Ok(result)
+    let axes = (0..x.rank()).map(|i| if kept(i) { x.axes[i].clone() } else { Axis::stretching() }).collect();
+    lower.reshape(&result, axes, args.span)
 }
 
 fn mean<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {

@@ -6,6 +6,7 @@ use dlc_ir::op::{Conv, ReduceWindow, Reduction, Window};
 
 use super::super::value::{Axis, Data, Value};
 use super::super::{Eval, Lower};
+use super::shape::keep_names;
 use super::{Args, Bodies};
 
 pub(super) const BODIES: Bodies = &[
@@ -89,19 +90,9 @@ fn convolve<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let products: u64 = kernel.axes[1..].iter().fold(2, |n, axis| n.saturating_mul(axis.size as u64));
     lower.flops = lower.flops.saturating_add(products.saturating_mul(result.shape().elements() as u64));
     let reach = |i: usize| (kernel.axes[i + 2].size.max(1) - 1).saturating_mul(op_dilation[i]);
-    name_axes(&mut result, &x, |i| strides[i] == 1 && 2 * padding[i] == reach(i));
+    keep_names(&mut result, &x, |i| i < 2 || strides[i - 2] == 1 && 2 * padding[i - 2] == reach(i - 2));
     Rc::make_mut(&mut result.axes)[1] = Axis { stretch: false, ..kernel.axes[0].clone() };
     Ok(Value::Data(result))
-}
-
-/// Axes keep their names where they have one size whatever it is, and not only at the size that they have now: the spatial ones of which
-/// `same` says so, and those before them.
-fn name_axes(result: &mut Data, x: &Data, same: impl Fn(usize) -> bool) {
-    for (i, (new, old)) in Rc::make_mut(&mut result.axes).iter_mut().zip(x.axes.iter()).enumerate() {
-        if new.size == old.size && i.checked_sub(2).is_none_or(&same) {
-            *new = Axis { stretch: false, ..old.clone() };
-        }
-    }
 }
 
 fn window<'p>(lower: &mut Lower<'p>, args: Args<'p>, kind: Reduction) -> Eval<Value<'p>> {
@@ -130,6 +121,6 @@ fn window<'p>(lower: &mut Lower<'p>, args: Args<'p>, kind: Reduction) -> Eval<Va
     let mut tiles = Window::tiles((2..x.rank()).collect(), size.clone());
     (tiles.stride, tiles.high, tiles.low) = (stride.clone(), low.clone(), low);
     let mut result = lower.emit(ReduceWindow { kind, window: tiles }, &[&x], args.span)?;
-    name_axes(&mut result, &x, |i| stride[i] == 1 && 2 * padding[i] + 1 == size[i]);
+    keep_names(&mut result, &x, |i| i < 2 || stride[i - 2] == 1 && 2 * padding[i - 2] + 1 == size[i - 2]);
     Ok(Value::Data(result))
 }
