@@ -11,7 +11,7 @@ use ir::op::RngBits;
 use ir::{Builder, DType, Function, FunctionKind, Loc, Op, Role, Scalar, Symbol, Type};
 
 use super::optimizer::OWN;
-use super::value::{Axis, Data};
+use super::value::Data;
 use super::{Eval, Lower};
 use crate::diagnostic::Diagnostic;
 use crate::span::{SourceId, Span};
@@ -181,9 +181,7 @@ impl<'p> Lower<'p> {
     pub(crate) fn data_of(&mut self, value: ir::Value, span: Span) -> Data {
         let origin = self.at(span);
         let context = self.context();
-        let ty = context.builder.ty(value).clone();
-        let axes = ty.shape.iter().map(|&size| Axis::new(size)).collect();
-        Data { value, func: context.id, dtype: ty.dtype, axes, origin, dense: None, transpose_of: None, weight: None }
+        Data::new(value, context.id, context.builder.ty(value), origin)
     }
 
     /// A constant scalar.

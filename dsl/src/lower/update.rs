@@ -75,11 +75,7 @@ impl<'p> Lower<'p> {
         let span = train.span;
         match self.request.measure {
             Measure::Values => {}
-            Measure::Parts => {
-                let parts = self.parts(&results)?;
-                results.extend(parts.iter().map(|(part, data)| (part.name.clone(), data.clone())));
-                self.parts = parts.into_iter().map(|(part, _)| part).collect();
-            }
+            Measure::Parts => results.extend(self.results_of_parts(&results)?),
             Measure::Finish => return self.finish_of_parts(chosen, &results),
         }
         self.freeze(&settings)?;
@@ -225,8 +221,7 @@ impl<'p> Lower<'p> {
         }
         let func = self.context().id;
         for (data, value) in self.context().writes.values_mut().zip(values) {
-            (data.value, data.func) = (value, func);
-            (data.dense, data.transpose_of, data.weight) = (None, None, None);
+            *data = data.moved(value, func);
         }
         Ok(())
     }

@@ -97,6 +97,17 @@ pub(crate) struct Data {
 }
 
 impl Data {
+    /// A value of the function `func`, without names of axes.
+    pub fn new(value: ir::Value, func: u32, ty: &Type, origin: Span) -> Self {
+        let axes = ty.shape.iter().map(|&size| Axis::new(size)).collect();
+        Data { value, func, dtype: ty.dtype, axes, origin, dense: None, transpose_of: None, weight: None }
+    }
+
+    /// The same as another value, of which less is known.
+    pub fn moved(&self, value: ir::Value, func: u32) -> Self {
+        Data { value, func, dense: None, transpose_of: None, weight: None, ..self.clone() }
+    }
+
     pub fn shape(&self) -> Shape {
         self.axes.iter().map(|axis| axis.size).collect()
     }

@@ -136,12 +136,10 @@ impl<'p> Lower<'p> {
         let ty = Type::new(dtype, shape);
         let (label, trainable) = (Arc::clone(&name), !self.request.frozen);
         let role = if is_state { Role::State { name: label } } else { Role::Param { name: label, trainable } };
-        let value = self.contexts[0].builder.arg(&name.replace('.', "_"), ty, role);
+        let value = self.contexts[0].builder.arg(&name.replace('.', "_"), ty.clone(), role);
         let root = self.contexts[0].builder.function_mut();
         root.set_arg_loc(root.args().len() - 1, super::context::loc(span));
-        let func = self.contexts[0].id;
-        let data =
-            Data { value, func, dtype, axes, origin: span, dense: None, transpose_of: None, weight: Some(index) };
+        let data = Data { axes, weight: Some(index), ..Data::new(value, self.contexts[0].id, &ty, span) };
         self.weight_names.insert(Arc::clone(&name), index);
         let trainable = !is_state;
         let (of_training, of_library) = (matches!(self.phase, Phase::Optimizer), false);

@@ -11,7 +11,7 @@ use ir::{Role, Type};
 use rustc_hash::FxHashMap;
 
 use super::frame::{Draws, Var};
-use super::value::{Axis, Data, Value};
+use super::value::{Data, Value};
 use super::{Argument, Eval, Lower, Mode, Request, Stop};
 use crate::ast::Ident;
 use crate::diagnostic::{Diagnostic, has_errors, tidy};
@@ -303,10 +303,7 @@ impl<'p> Lower<'p> {
         let Some(&Some(value)) = readers.args.get(index) else { return Ok(Value::Poison) };
         let ty = readers.types[index].clone();
         let rounded = readers.list[index].contents == Contents::Columns;
-        let axes = ty.shape.iter().map(|&size| Axis::new(size)).collect();
-        let func = self.contexts[0].id;
-        let data =
-            Data { value, func, dtype: ty.dtype, axes, origin: at, dense: None, transpose_of: None, weight: None };
+        let data = Data::new(value, self.contexts[0].id, &ty, at);
         Ok(Value::Data(if rounded { self.convert(&data, self.float, span)? } else { data }))
     }
 

@@ -34,6 +34,11 @@ pub(super) enum Class {
     Hidden,
 }
 
+impl Class {
+    /// Of what has one position for each example, along its first axis.
+    pub const EXAMPLES: Class = Class::Rows { axis: 0, per: 1, pure: true };
+}
+
 /// The classes of the values of a function.
 #[derive(Debug)]
 pub(super) struct Classes {
@@ -73,23 +78,8 @@ impl<'a> Analysis<'a> {
         Analysis { functions, examples, steps, callees: FxHashMap::default() }
     }
 
-    /// The classes in a function that measures a model; none if the two functions are not alike.
-    pub fn measured(
-        &mut self,
-        f: &Function,
-        g: &Function,
-        arguments: &[Class],
-        boundary: &Boundary,
-    ) -> Option<Classes> {
-        self.function(f, g, arguments, Some(boundary))
-    }
-
-    /// The classes in any other function; none if the two functions are not alike.
-    pub fn plain(&mut self, f: &Function, g: &Function, arguments: &[Class]) -> Option<Classes> {
-        self.function(f, g, arguments, None)
-    }
-
-    fn function(
+    /// The classes in a function, of which the part within the boundary, if there is one, is a model; none if the two functions are not alike.
+    pub fn function(
         &mut self,
         f: &Function,
         g: &Function,
