@@ -4,9 +4,9 @@
 //! They differ in what no integer holds: when compiling, a quotient beyond 64 bits and a division by zero are errors; data wraps around,
 //! and where its divisor is 0 quotient and remainder are 0, as the IR's `div` and `rem` define it.
 
-use dlc_ir::{DType, Direction, ScalarOp};
+use dlc_ir::{DType, Direction, Scalar, ScalarOp};
 
-use super::value::{Data, Value};
+use super::value::Data;
 use super::{Eval, Lower, Stop};
 use crate::span::Span;
 
@@ -52,9 +52,8 @@ impl<'p> Lower<'p> {
         let rest = self.map1(ScalarOp::Sign, &rest, span)?;
         let sign = self.map1(ScalarOp::Sign, &operands[1], span)?;
         let side = self.map_aligned(ScalarOp::Mul, &[rest, sign], span)?;
-        let zero = self.as_data(Value::int(0), side.dtype, "a quotient", span)?;
         let f = if rounding == Rounding::Down { ScalarOp::Min } else { ScalarOp::Max };
-        let step = self.map_aligned(f, &[side, zero], span)?;
+        let step = self.with_number(f, &side, Scalar::Int(0), span)?;
         self.map(ScalarOp::Add, &[&truncated, &step], span)
     }
 

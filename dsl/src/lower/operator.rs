@@ -235,6 +235,13 @@ impl<'p> Lower<'p> {
         Ok(Data { axes: axes.into(), ..self.emit(op, operands, span)? })
     }
 
+    /// A scalar function of a tensor and a number of its dtype.
+    pub(crate) fn with_number(&mut self, f: ScalarOp, x: &Data, number: Scalar, span: Span) -> Eval<Data> {
+        let number = self.scalar(x.dtype, number, span)?;
+        let number = self.stretch_to(&number, &x.axes, span)?;
+        self.map(f, &[x, &number], span)
+    }
+
     /// A scalar function of tensors whose shapes are aligned first.
     pub(crate) fn map_aligned(&mut self, f: ScalarOp, operands: &[Data], span: Span) -> Eval<Data> {
         let data = if f == ScalarOp::Select { &operands[1..] } else { operands };

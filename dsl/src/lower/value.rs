@@ -152,8 +152,8 @@ pub(crate) struct SharedLayer<'p> {
     /// Its arguments but for the data.
     pub args: Vec<super::argument::BoundArg<'p>>,
     pub span: Span,
-    /// Where it was called first, and with what.
-    pub first: std::cell::RefCell<Option<(Span, String)>>,
+    /// Its first call, as it is written.
+    pub first: std::cell::OnceCell<String>,
 }
 
 /// A deferred call: an initialiser, evaluated when the shape of its weight is known.
@@ -265,6 +265,16 @@ impl<'p> Value<'p> {
             Value::Int(i, _) => Some(Scalar::Int(i)),
             Value::Float(x) => Some(Scalar::Float(x)),
             Value::Bool(b) => Some(Scalar::Bool(b)),
+            _ => None,
+        }
+    }
+
+    /// The axis of which it is the size, if it can be one.
+    pub fn axis(&self) -> Option<Axis> {
+        match self {
+            Value::Int(n, label) if (0..Type::MAX_BYTES as i64).contains(n) => {
+                Some(Axis { size: *n as usize, label: label.clone(), stretch: false })
+            }
             _ => None,
         }
     }

@@ -37,12 +37,6 @@ fn read<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
 /// The columns that `skip` names.
 fn strings<'p>(lower: &mut Lower<'p>, args: &Args<'p>) -> Eval<Vec<String>> {
     let Value::List(items) = args.value(1) else { return Err(lower.wrong(args, 1, &args.value(1), "a list of names")) };
-    let mut names = vec![];
-    for item in items.iter() {
-        match item {
-            Value::Str(name) => names.push(name.to_string()),
-            other => return Err(lower.wrong(args, 1, other, "a list of names")),
-        }
-    }
-    Ok(names)
+    let name = |item: &Value<'p>| if let Value::Str(name) = item { Some(name.to_string()) } else { None };
+    lower.each_of(args, 1, &items, "a list of names", name)
 }

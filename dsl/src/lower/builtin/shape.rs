@@ -34,21 +34,13 @@ pub(super) const BODIES: Bodies = &[
 
 fn reshape<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let x = lower.arg_data(&args, 0)?;
-    let list = match args.value(1) {
-        Value::List(items) => items.to_vec(),
-        other => return Err(lower.wrong(&args, 1, &other, "a list of sizes")),
-    };
+    let Value::List(list) = args.value(1) else { return Err(lower.wrong(&args, 1, &args.value(1), "a list of sizes")) };
     let elements: u128 = x.axes.iter().map(|axis| axis.size as u128).product();
-    let mut axes: Vec<Option<Axis>> = vec![];
-    for value in list {
-        axes.push(match value {
-            Value::Int(-1, _) => None,
-            Value::Int(n, label) if (0..dlc_ir::Type::MAX_BYTES as i64).contains(&n) => {
-                Some(Axis { size: n as usize, label, stretch: false })
-            }
-            other => return Err(lower.wrong(&args, 1, &other, "sizes")),
-        });
-    }
+    let entry = |value: &Value<'p>| match value {
+        Value::Int(-1, _) => Some(None),
+        value => value.axis().map(Some),
+    };
+    let axes: Vec<Option<Axis>> = lower.each_of(&args, 1, &list, "sizes", entry)?;
     let known = axes.iter().flatten().fold(1u128, |n, axis| n.saturating_mul(axis.size as u128));
     let open = axes.iter().filter(|axis| axis.is_none()).count();
     let fits = match open {
@@ -207,7 +199,7 @@ fn split<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
 
 fn flip<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let x = lower.arg_data(&args, 0)?;
-    let axes = lower.arg_axes(&args, 1, &x)?.unwrap_or_else(|| (0..x.rank()).collect());
+    let axes = lower.arg_axes_or_all(&args, 1, &x)?;
     Ok(Value::Data(lower.emit_as(Reverse { axes }, &[&x], x.axes.clone(), args.span)?))
 }
 
@@ -277,10 +269,8 @@ fn rank<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
 
 fn size<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let x = lower.arg_data(&args, 0)?;
-    match lower.arg_axes(&args, 1, &x)? {
-        None => Ok(Value::int(x.shape().elements() as i64)),
-        Some(axes) => Ok(Value::int(axes.iter().map(|&axis| x.axes[axis].size as i64).product())),
-    }
+    let axes = lower.arg_axes_or_all(&args, 1, &x)?;
+    Ok(Value::int(axes.iter().map(|&axis| x.axes[axis].size as i64).product()))
 }
 
 fn iota<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
