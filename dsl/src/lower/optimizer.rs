@@ -179,18 +179,12 @@ impl<'p> Lower<'p> {
         gradient: Data,
     ) -> Eval<Data> {
         let name = self.weights[weight].name.clone();
-        let mut old = old;
-        let mut gradient = gradient;
-        for data in [&mut old, &mut gradient] {
-            // The optimizer does not see the layer's names of axes.
-            if data.axes.iter().any(|axis| *axis != Axis::new(axis.size)) {
-                data.axes = data.axes.iter().map(|axis| Axis::new(axis.size)).collect();
-            }
-        }
-        let mut given = vec![];
-        for (param, data) in [(0, old.clone()), (1, gradient)] {
-            given.push(BoundArg { param, value: Value::Data(data), span: optimizer.callee });
-        }
+        // The optimizer does not see the layer's names of axes.
+        let unnamed = |data: Data| Data { axes: data.axes.iter().map(|axis| Axis::new(axis.size)).collect(), ..data };
+        let [old, gradient] = [old, gradient].map(unnamed);
+        let tensors = [old.clone(), gradient].into_iter().enumerate();
+        let mut given: Vec<BoundArg<'p>> =
+            tensors.map(|(param, data)| BoundArg { param, value: Value::Data(data), span: optimizer.callee }).collect();
         for g in &optimizer.given {
             let value = match &g.value {
                 Value::Map(patterns, values) => {
@@ -219,13 +213,8 @@ impl<'p> Lower<'p> {
         self.phase = outer;
         let value = value?;
         if let Some(own) = self.weights[known..].iter().find(|weight| !weight.is_state) {
-            let span = own.span;
-            return Err(self.not_of_the_model(
-                "an optimizer",
-                optimizer.span,
-                span,
-                "declare a `state` for what it keeps between steps",
-            ));
+            let (span, help) = (own.span, "declare a `state` for what it keeps between steps");
+            return Err(self.not_of_the_model("an optimizer", optimizer.span, span, help));
         }
         match value {
             Value::Data(new) if new.ty() == old.ty() => Ok(new),

@@ -2,7 +2,6 @@
 
 use super::value::{Data, Value};
 use super::{Eval, Lower, Stop};
-use crate::diagnostic::Diagnostic;
 use crate::hir::{Definition, Dim, Element, Expr, ExprKind, ResultDecl, TypeKind};
 use crate::span::Span;
 
@@ -26,9 +25,8 @@ impl<'p> Lower<'p> {
                 let count = if let Value::Tuple(values) = &other { values.len() } else { 1 };
                 let message = format!("`{callee}` declares {n} results, but returns {count}");
                 let span = declared[0].span.to(declared[n - 1].span);
-                let error = Diagnostic::error("wrong-count", message).primary(self.at(span), "declared here");
-                let at = self.at(returned.span);
-                return Err(self.fail(error.secondary(at, "returned here")));
+                let error = self.problem("wrong-count", message, span, "declared here");
+                return Err(self.fail(error.secondary(self.at(returned.span), "returned here")));
             }
         };
         let mut checked = vec![];
@@ -77,7 +75,7 @@ impl<'p> Lower<'p> {
         let expected = self.show_declared(&result.ty);
         let found = data.show(self.float);
         let message = format!("`{callee}` returns {found}, but its signature declares {expected}");
-        let mut error = Diagnostic::error("wrong-result", message).primary(self.at(result.ty.span), "declared here");
+        let mut error = self.problem("wrong-result", message, result.ty.span, "declared here");
         error = error.secondary(data.origin, format!("this is {found}"));
         if let (true, Some(rest)) = (expected.contains("..."), self.frame().rest.clone()) {
             let makes = format!("`{}` makes `...` {}", rest.name, self.show_axes(&rest.axes));
@@ -87,8 +85,8 @@ impl<'p> Lower<'p> {
             && data.dtype != self.float
         {
             let (float, own) = (self.float, data.dtype);
-            error =
-                error.help(format!("a type without dtype is {float}: write `{own}[…]`, or convert what is returned"));
+            let help = format!("a type without dtype is {float}: write `{own}[…]`, or convert what is returned");
+            error = error.help(help);
         }
         self.fail(error)
     }

@@ -46,8 +46,8 @@ impl<'p> Lower<'p> {
             // the one that the last step ends within is one too
             "epochs" => Value::int(scope.of_training.1.div_ceil(scope.steps_per_epoch) as i64),
             _ => {
-                let share = self.scalar(self.float, Scalar::Float(scope.steps_per_epoch as f64), span)?;
-                let ratio = self.map(ScalarOp::Div, &[&scope.of_training.0, &share], span)?;
+                let steps_per_epoch = Scalar::Float(scope.steps_per_epoch as f64);
+                let ratio = self.with_number(ScalarOp::Div, &scope.of_training.0, steps_per_epoch, span)?;
                 Value::Data(self.map1(ScalarOp::Floor, &ratio, span)?)
             }
         }))

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use dlc_ir as ir;
 use ir::op::{Gradient, Reduce, Reduction};
-use ir::{DType, Graph, Scalar, ScalarOp, Symbol, Type};
+use ir::{Graph, Scalar, ScalarOp, Symbol, Type};
 use rustc_hash::FxHashMap;
 
 use super::entry::Chosen;
@@ -17,6 +17,7 @@ use super::measure::Measure;
 use super::settings::{Clip, Settings, Update};
 use super::train::{Objective, StepScope};
 use super::value::Data;
+use super::weights::by_place;
 use super::{BoundArg, Eval, Lower};
 use crate::diagnostic::{Diagnostic, has_errors, quoted};
 use crate::span::Span;
@@ -104,8 +105,7 @@ impl<'p> Lower<'p> {
             let old = self.weight_value(*weight).value;
             self.contexts[0].builder.update(old, value);
         }
-        let one = self.scalar(DType::I64, Scalar::Int(1), span)?;
-        let next = self.map(ScalarOp::Add, &[&counter, &one], span)?;
+        let next = self.with_number(ScalarOp::Add, &counter, Scalar::Int(1), span)?;
         self.contexts[0].builder.update(counter.value, next.value);
         self.finish(chosen.definition)
     }
@@ -128,11 +128,7 @@ impl<'p> Lower<'p> {
         }
         let unchanged =
             self.weights.iter().filter(|w| w.trainable && !settings.updates.iter().any(|u| u.changes(&w.name)));
-        let mut places: IndexMap<Span, Vec<String>> = IndexMap::new();
-        for weight in unchanged {
-            places.entry(weight.span).or_default().push(weight.name.to_string());
-        }
-        for (span, names) in places {
+        for ((span, _), names) in by_place(unchanged) {
             let (is, it) = if names.len() == 1 { ("is", "it") } else { ("are", "them") };
             let message = format!("{} {is} trainable, but no `update` changes {it}", quoted(&names));
             let patterns: Vec<String> = names.iter().map(|name| format!("\"!{name}\"")).collect();
@@ -152,11 +148,7 @@ impl<'p> Lower<'p> {
         let writes: Vec<Data> = self.context().writes.values().cloned().collect();
         let returned = self.locals(values.iter().chain(&writes), span)?;
         let context = self.contexts.pop().expect("the function of the loss");
-        let mut builder = context.builder;
-        for value in returned {
-            builder.output(None, value);
-        }
-        let function = builder.finish();
+        let function = super::outline::finished(context.builder, &returned);
         let results = function.results.iter().map(|r| function.ty(r.value).clone()).collect();
         let operands = context.captures.keys().copied().collect();
         for (state, data) in context.writes {
@@ -232,15 +224,14 @@ impl<'p> Lower<'p> {
         match clip {
             None => Ok(gradients),
             Some(Clip::Value(limit)) => {
-                let mut clipped = vec![];
-                for (weight, g) in gradients {
+                let clip = |(weight, g): (usize, Data)| {
                     let high = self.scalar(float, Scalar::Float(limit), span)?;
                     let high = self.stretch_to(&high, &g.axes, span)?;
                     let low = self.map1(ScalarOp::Neg, &high, span)?;
                     let g = self.map(ScalarOp::Min, &[&g, &high], span)?;
-                    clipped.push((weight, self.map(ScalarOp::Max, &[&g, &low], span)?));
-                }
-                Ok(clipped)
+                    Ok((weight, self.map(ScalarOp::Max, &[&g, &low], span)?))
+                };
+                gradients.into_iter().map(clip).collect()
             }
             Some(Clip::Norm(limit)) => {
                 let mut total: Option<Data> = None;
@@ -264,14 +255,12 @@ impl<'p> Lower<'p> {
                 let norm = self.map(ScalarOp::Add, &[&norm, &small], span)?;
                 let limit = self.scalar(float, Scalar::Float(limit), span)?;
                 let share = self.map(ScalarOp::Div, &[&limit, &norm], span)?;
-                let one = self.scalar(float, Scalar::Float(1.0), span)?;
-                let share = self.map(ScalarOp::Min, &[&share, &one], span)?;
-                let mut clipped = vec![];
-                for (weight, g) in gradients {
+                let share = self.with_number(ScalarOp::Min, &share, Scalar::Float(1.0), span)?;
+                let clip = |(weight, g): (usize, Data)| {
                     let share = self.stretch_to(&share, &g.axes, span)?;
-                    clipped.push((weight, self.map(ScalarOp::Mul, &[&g, &share], span)?));
-                }
-                Ok(clipped)
+                    Ok((weight, self.map(ScalarOp::Mul, &[&g, &share], span)?))
+                };
+                gradients.into_iter().map(clip).collect()
             }
         }
     }

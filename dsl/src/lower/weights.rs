@@ -42,9 +42,8 @@ impl<'p> Lower<'p> {
         let (is_state, ty_span, binding_name) = (*is_state, *ty_span, &binding.name);
         let word = if is_state { "state" } else { "param" };
         if let Some(call) = self.call_in_fn() {
-            let error =
-                Diagnostic::error("misplaced", "a `fn` has no parameters of its own").primary(call, "creates a weight");
-            return Err(self.fail(error.help("make it a `block`")));
+            let error = Diagnostic::error("misplaced", "a `fn` has no parameters of its own");
+            return Err(self.fail(error.primary(call, "creates a weight").help("make it a `block`")));
         }
         let dtype = dtype.dtype(self.float);
         let axes = self.shape_of(dims)?;
@@ -69,10 +68,9 @@ impl<'p> Lower<'p> {
                 index
             }
             (Some(index), _) => {
-                let (new, old) = (self.at(binding_name.span), self.weights[index].span);
                 let message = format!("two weights are named `{name}`");
-                let error = Diagnostic::error("duplicate-name", message).primary(new, "named again");
-                return Err(self.fail(error.secondary(old, "first named here")));
+                let error = self.problem("duplicate-name", message, binding_name.span, "named again");
+                return Err(self.fail(error.secondary(self.weights[index].span, "first named here")));
             }
             (None, Some(index)) => {
                 self.same_weight(index, dtype, &axes, binding_name.span)?;
@@ -113,10 +111,8 @@ impl<'p> Lower<'p> {
 
     /// The error for a weight of what is not a part of the model, such as a loss, so that no program for other uses would have it.
     pub(crate) fn not_of_the_model(&mut self, what: &str, by: Span, span: Span, help: &str) -> super::Stop {
-        let at = self.at(span);
-        let error =
-            Diagnostic::error("misplaced", format!("{what} cannot have weights")).primary(at, "creates a weight");
-        let error = if by.contains(at) { error } else { error.secondary(by, "for this") };
+        let error = self.problem("misplaced", format!("{what} cannot have weights"), span, "creates a weight");
+        let error = if by.contains(self.at(span)) { error } else { error.secondary(by, "for this") };
         self.fail(error.help(help))
     }
 
@@ -166,8 +162,7 @@ impl<'p> Lower<'p> {
         if data.ty() != expected.ty() {
             let (found, kept) = (data.show(self.float), expected.show(self.float));
             let message = format!("expected {kept} for the state `{name}`, found {found}");
-            let at = self.at(span);
-            let error = Diagnostic::error("shape-mismatch", message).primary(at, format!("found {found}"));
+            let error = self.problem("shape-mismatch", message, span, format!("found {found}"));
             return Err(self.fail(error.secondary(expected.origin, format!("declared {kept} here"))));
         }
         self.context().writes.insert(index, data);
@@ -183,10 +178,8 @@ impl<'p> Lower<'p> {
         }
         let has = known.data.show(self.float);
         let expected = super::value::show_type(dtype, axes, self.float);
-        let (name, at) = (known.name.clone(), self.at(span));
-        let message = format!("`{name}` is {has}, but this use expects {expected}");
-        let error = Diagnostic::error("shape-mismatch", message).primary(at, "does not fit the shared weight");
-        Err(self.fail(error))
+        let message = format!("`{}` is {has}, but this use expects {expected}", known.name);
+        Err(self.error("shape-mismatch", message, span, "does not fit the shared weight"))
     }
 
     /// Computes a weight's initial value in the function of initial values.
@@ -226,15 +219,14 @@ impl<'p> Lower<'p> {
 
     /// An initial value as data of the weight's type.
     fn initial_data(&mut self, value: Value<'p>, ty: &Type, axes: &[Axis], span: Span) -> Eval<Data> {
-        let value = match value {
-            Value::Fn(callee) => self.apply(callee, vec![], span)?,
-            Value::Thunk(thunk) => self.resume(&Rc::clone(&thunk))?,
-            other => other,
-        };
-        let value = match value {
-            // A function of the library may itself give one: `init` = `zeros`.
-            v @ (Value::Fn(_) | Value::Thunk(_)) => return self.initial_data(v, ty, axes, span),
-            v => v,
+        let mut value = value;
+        // A function of the library may itself give one: `init` = `zeros`.
+        let value = loop {
+            value = match value {
+                Value::Fn(callee) => self.apply(callee, vec![], span)?,
+                Value::Thunk(thunk) => self.resume(&thunk)?,
+                other => break other,
+            };
         };
         let data = self.as_data(value, ty.dtype, "an initial value", span)?;
         let data = if data.rank() == 0 { self.stretch_to(&data, axes, span)? } else { data };
@@ -267,11 +259,7 @@ impl<'p> Lower<'p> {
             let elsewhere: FxHashSet<&str> = elsewhere.into_iter().map(|weight| &*other.weights[weight].name).collect();
             unused.retain(|&weight| !elsewhere.contains(&*self.weights[weight].name));
         }
-        let mut places: IndexMap<(Span, bool), Vec<String>> = IndexMap::new();
-        for weight in unused.into_iter().map(|weight| &self.weights[weight]) {
-            places.entry((weight.span, weight.of_library)).or_default().push(weight.name.to_string());
-        }
-        for ((span, of_library), names) in places {
+        for ((span, of_library), names) in by_place(unused.into_iter().map(|weight| &self.weights[weight])) {
             let error = Diagnostic::error("unused-parameter", format!("nothing is computed from {}", quoted(&names)));
             self.diagnostics.push(error.primary(
                 span,
@@ -301,12 +289,9 @@ impl<'p> Lower<'p> {
     pub(crate) fn check_trained(&mut self, loss: &Data, update: &Update<'p>) -> Eval<()> {
         let loss = self.local(loss, loss.origin)?;
         let reached = self.reached_from(&[loss]);
-        let mut lost: IndexMap<Span, Vec<String>> = IndexMap::new();
         let is_lost = |(w, reached): &(&Weight, bool)| w.trainable && !reached && update.changes(&w.name);
-        for (weight, _) in std::iter::zip(&self.weights, reached).filter(is_lost) {
-            lost.entry(weight.span).or_default().push(weight.name.to_string());
-        }
-        for (span, names) in lost {
+        let lost = std::iter::zip(&self.weights, reached).filter(is_lost);
+        for ((span, _), names) in by_place(lost.map(|(weight, _)| weight)) {
             let way = match update.target {
                 None => "let the loss depend on it",
                 Some(_) => "let the loss of its `update` depend on it, remove it from the patterns",
@@ -327,6 +312,15 @@ impl<'p> Lower<'p> {
         };
         self.weights.iter().map(|w| own(w).is_some_and(|value| live[value.node.index()])).collect()
     }
+}
+
+/// The names of weights by where they are declared, and whether the library declares them.
+pub(crate) fn by_place<'w>(weights: impl Iterator<Item = &'w Weight>) -> IndexMap<(Span, bool), Vec<String>> {
+    let mut places: IndexMap<_, Vec<String>> = IndexMap::new();
+    for weight in weights {
+        places.entry((weight.span, weight.of_library)).or_default().push(weight.name.to_string());
+    }
+    places
 }
 
 /// The argument that an initial value is, if it is one: `init`, or `if … { … } else { init }`.
