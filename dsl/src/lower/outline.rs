@@ -72,11 +72,11 @@ impl Functions {
         size(function, &sizes)
     }
 
-    /// Adds a function that is never inlined.
-    pub fn keep(&mut self, function: Function) -> &Function {
+    /// Adds a function that is never inlined; the result is its name.
+    pub fn keep(&mut self, function: Function) -> Symbol {
         let name = self.share(function).name.clone();
         self.keep.insert(name.clone());
-        &self.list[&name]
+        name
     }
 
     /// Which nodes of a function under construction the `roots` are computed from.

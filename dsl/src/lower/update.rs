@@ -155,7 +155,7 @@ impl<'p> Lower<'p> {
             // the value is known when the function is called
             self.context().writes.insert(state, data);
         }
-        Ok(Measuring { func: self.functions.keep(function).name.clone(), results, operands })
+        Ok(Measuring { func: self.functions.keep(function), results, operands })
     }
 
     /// The weights that an update changes, with the numbers of the operands that they are.
