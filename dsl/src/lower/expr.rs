@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::value::{Data, Value};
 use super::{Eval, Lower, MAX_DEPTH, MAX_VALUES, Stop};
-use crate::ast::{Ident, UnaryOp};
+use crate::ast::Ident;
 use crate::diagnostic::did_you_mean;
 use crate::hir::{Expr, ExprKind, StrPart};
 use crate::span::Span;
@@ -41,10 +41,7 @@ impl<'p> Lower<'p> {
             ExprKind::Map(items) => self.map_value(items),
             ExprKind::Unary { op, operand } => {
                 let value = self.eval(operand)?;
-                match op {
-                    UnaryOp::Neg => self.negate(value, e.span),
-                    UnaryOp::Not => self.not(value, e.span),
-                }
+                self.unary(*op, value, e.span)
             }
             ExprKind::Binary { first, rest } => self.binary(first, rest),
             ExprKind::Call(call) => self.call(call, vec![]),

@@ -11,8 +11,9 @@ use ir::{Builder, FunctionKind, Graph, Role, Type};
 use super::dataset::{Contents, Reader, Readers};
 use super::pattern;
 use super::value::Value;
+use super::weights::no_weight_named;
 use super::{Eval, Lower, Request, Stop};
-use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
+use crate::diagnostic::{Diagnostic, has_errors, tidy};
 use crate::hir::{Expr, ExprKind, Program};
 use crate::span::Span;
 
@@ -262,15 +263,7 @@ impl<'p> Lower<'p> {
                 let error = Diagnostic::error("bad-pattern", message).primary(entry.span, "overridden");
                 self.fail(error.help("the last pattern that matches decides: write the general ones first"));
             } else if !entry.matches && !entry.is_none {
-                let error = Diagnostic::error("bad-pattern", format!("no weight is named `{pattern}`"));
-                let label = match did_you_mean(pattern, names.clone()) {
-                    Some(meant) => format!("do you mean `{meant}`?"),
-                    None => "matches nothing".to_owned(),
-                };
-                let some: Vec<&str> = names.clone().take(6).collect();
-                let more = if names.clone().count() > some.len() { ", …" } else { "" };
-                let help = format!("weights are {}{more}", some.join(", "));
-                self.fail(error.primary(entry.span, label).help(help));
+                self.fail(no_weight_named(pattern, names.clone(), entry.span));
             } else if entry.is_none {
                 let is_weight = entry.matches;
                 ignored.push(Ignored { pattern: pattern.clone(), is_weight, span: entry.span });

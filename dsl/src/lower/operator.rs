@@ -8,38 +8,28 @@ use dlc_ir::{DType, Direction, Op, Scalar, ScalarOp, Shape};
 use super::integer::{float_remainder, remainder};
 use super::value::{Axis, Data, Value};
 use super::{Eval, Lower, MAX_LIST, Stop};
-use crate::ast::BinaryOp;
+use crate::ast::{BinaryOp, UnaryOp};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Expr, Operation};
 use crate::span::Span;
 
 impl<'p> Lower<'p> {
-    pub(crate) fn negate(&mut self, value: Value<'p>, span: Span) -> Eval<Value<'p>> {
-        match value {
-            Value::Int(i, _) => match i.checked_neg() {
-                Some(i) => Ok(Value::int(i)),
-                None => Err(self.overflow(span)),
-            },
-            Value::Float(x) => Ok(Value::Float(-x)),
-            Value::Data(d) => Ok(Value::Data(self.map1(ScalarOp::Neg, &d, span)?)),
-            other => Err(self.no_operand("-", &other, span)),
+    /// `-x`, `not x`.
+    pub(crate) fn unary(&mut self, op: UnaryOp, value: Value<'p>, span: Span) -> Eval<Value<'p>> {
+        match (op, value) {
+            (UnaryOp::Neg, Value::Int(i, _)) => i.checked_neg().map(Value::int).ok_or_else(|| self.overflow(span)),
+            (UnaryOp::Neg, Value::Float(x)) => Ok(Value::Float(-x)),
+            (UnaryOp::Neg, Value::Data(d)) => self.map1(ScalarOp::Neg, &d, span).map(Value::Data),
+            (UnaryOp::Not, Value::Bool(b)) => Ok(Value::Bool(!b)),
+            (UnaryOp::Not, Value::Data(d)) if d.dtype == DType::Bool => {
+                self.map1(ScalarOp::Not, &d, span).map(Value::Data)
+            }
+            (_, Value::Poison) => Err(Stop),
+            (op, other) => {
+                let message = format!("`{}` is not defined for {}", op.symbol(), other.describe(self.float));
+                Err(self.error("type-mismatch", message, span, "no such operation"))
+            }
         }
-    }
-
-    pub(crate) fn not(&mut self, value: Value<'p>, span: Span) -> Eval<Value<'p>> {
-        match value {
-            Value::Bool(b) => Ok(Value::Bool(!b)),
-            Value::Data(d) if d.dtype == DType::Bool => Ok(Value::Data(self.map1(ScalarOp::Not, &d, span)?)),
-            other => Err(self.no_operand("not", &other, span)),
-        }
-    }
-
-    fn no_operand(&mut self, op: &str, value: &Value<'p>, span: Span) -> Stop {
-        if matches!(value, Value::Poison) {
-            return Stop;
-        }
-        let message = format!("`{op}` is not defined for {}", value.describe(self.float));
-        self.error("type-mismatch", message, span, "no such operation")
     }
 
     pub(crate) fn overflow(&mut self, span: Span) -> Stop {
@@ -203,13 +193,10 @@ impl<'p> Lower<'p> {
                 self.stretch_to(&one, &x.axes, span)
             }
             1 => Ok(x.clone()),
+            2 => self.map(ScalarOp::Mul, &[x, x], span),
             _ => {
                 let square = self.map(ScalarOp::Mul, &[x, x], span)?;
-                match n {
-                    2 => Ok(square),
-                    3 => self.map(ScalarOp::Mul, &[&square, x], span),
-                    _ => self.map(ScalarOp::Mul, &[&square, &square], span),
-                }
+                self.map(ScalarOp::Mul, &[&square, if n == 3 { x } else { &square }], span)
             }
         }
     }

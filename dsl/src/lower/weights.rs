@@ -13,7 +13,7 @@ use super::settings::Update;
 use super::value::{Axis, Data, Value};
 use super::{Eval, Lower, Phase};
 use crate::ast::DefinitionKind;
-use crate::diagnostic::{Diagnostic, has_errors, quoted, unreached};
+use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, quoted, unreached};
 use crate::hir;
 use crate::span::Span;
 
@@ -321,6 +321,22 @@ pub(crate) fn by_place<'w>(weights: impl Iterator<Item = &'w Weight>) -> IndexMa
         places.entry((weight.span, weight.of_library)).or_default().push(weight.name.to_string());
     }
     places
+}
+
+/// The error for a pattern that matches none of the names of weights.
+pub(crate) fn no_weight_named<'n>(
+    pattern: &str,
+    names: impl Iterator<Item = &'n str> + Clone,
+    span: Span,
+) -> Diagnostic {
+    let label = match did_you_mean(pattern, names.clone()) {
+        Some(meant) => format!("do you mean `{meant}`?"),
+        None => "matches nothing".to_owned(),
+    };
+    let some: Vec<&str> = names.clone().take(6).collect();
+    let more = if names.count() > some.len() { ", …" } else { "" };
+    let error = Diagnostic::error("bad-pattern", format!("no weight is named `{pattern}`"));
+    error.primary(span, label).help(format!("weights are {}{more}", some.join(", ")))
 }
 
 /// The argument that an initial value is, if it is one: `init`, or `if … { … } else { init }`.
