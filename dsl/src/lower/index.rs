@@ -31,6 +31,12 @@ impl Parts {
     }
 }
 
+/// The position among `len` that a number denotes, a negative one from the end.
+pub(crate) fn position(i: i64, len: usize) -> Option<usize> {
+    let at = if i < 0 { i.saturating_add(len as i64) } else { i };
+    usize::try_from(at).ok().filter(|&at| at < len)
+}
+
 impl<'p> Lower<'p> {
     pub(crate) fn index(
         &mut self,
@@ -78,8 +84,7 @@ impl<'p> Lower<'p> {
 
     fn position(&mut self, e: &'p Expr, len: usize) -> Eval<usize> {
         let i = self.whole(e)?;
-        let at = if i < 0 { i.saturating_add(len as i64) } else { i };
-        usize::try_from(at).ok().filter(|&at| at < len).ok_or_else(|| {
+        position(i, len).ok_or_else(|| {
             let message = format!("index {i} is out of range for {len} elements");
             self.error("number-out-of-range", message, e.span, "out of range")
         })

@@ -46,19 +46,16 @@ impl<'p> Lower<'p> {
             let old = weights.get(&weight).cloned().unwrap_or_else(|| self.weight_value(weight));
             let states = self.weights.len();
             let own = self.own_name(weight, before);
-            let new = self.optimize_one(&optimizer, (weight, own), old.clone(), gradient)?;
-            let new = match &is_due {
-                None => new,
-                Some(is_due) => {
-                    for state in states..self.weights.len() {
-                        let before = self.weight_value(state);
-                        let Some(after) = self.context().writes.get(&state).cloned() else { continue };
-                        let after = self.chosen(is_due, &after, &before, update.span)?;
-                        self.context().writes.insert(state, after);
-                    }
-                    self.chosen(is_due, &new, &old, update.span)?
+            let mut new = self.optimize_one(&optimizer, (weight, own), old.clone(), gradient)?;
+            if let Some(is_due) = &is_due {
+                for state in states..self.weights.len() {
+                    let before = self.weight_value(state);
+                    let Some(after) = self.context().writes.get(&state).cloned() else { continue };
+                    let after = self.chosen(is_due, &after, &before, update.span)?;
+                    self.context().writes.insert(state, after);
                 }
-            };
+                new = self.chosen(is_due, &new, &old, update.span)?;
+            }
             weights.insert(weight, new);
         }
         self.frames.pop();

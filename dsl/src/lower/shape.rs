@@ -274,20 +274,26 @@ impl<'p> Lower<'p> {
 
     /// A size as a number.
     pub(crate) fn size(&mut self, e: &'p Expr) -> Eval<usize> {
-        match self.eval(e)? {
-            Value::Int(i, _) => usize::try_from(i).ok().filter(|&n| n < dlc_ir::Type::MAX_BYTES).ok_or_else(|| {
+        Ok(self.sized(e)?.size)
+    }
+
+    /// An axis of a size, with the name of the dimension that it is.
+    fn sized(&mut self, e: &'p Expr) -> Eval<Axis> {
+        let value = self.eval(e)?;
+        value.axis().ok_or_else(|| match value {
+            Value::Poison => Stop,
+            Value::Int(i, _) => {
                 self.error("number-out-of-range", format!("{i} is not a valid axis size"), e.span, "a size")
-            }),
-            Value::Poison => Err(Stop),
+            }
             other if other.has_data() => {
                 let message = "the size of an axis must be known when compiling";
-                Err(self.error("not-constant", message, e.span, "is data"))
+                self.error("not-constant", message, e.span, "is data")
             }
             other => {
                 let message = format!("expected an integer size, found {}", other.describe(self.float));
-                Err(self.error("type-mismatch", message, e.span, "expected an integer"))
+                self.error("type-mismatch", message, e.span, "expected an integer")
             }
-        }
+        })
     }
 
     /// The shape that a type denotes in the current frame; every dimension must be bound.
@@ -308,12 +314,8 @@ impl<'p> Lower<'p> {
                         let label = "no argument has an axis of this name";
                         return Err(self.error("unbound-dimension", message, e.span, label));
                     }
-                    let label = match self.eval(e)? {
-                        Value::Int(_, label) => label,
-                        _ => None,
-                    };
-                    let label = label.or_else(|| Label::one(e));
-                    axes.push(Axis { size: self.size(e)?, label, stretch: false });
+                    let axis = self.sized(e)?;
+                    axes.push(Axis { label: axis.label.or_else(|| Label::one(e)), ..axis });
                 }
             }
         }

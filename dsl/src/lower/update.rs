@@ -19,7 +19,7 @@ use super::train::{Objective, StepScope};
 use super::value::Data;
 use super::weights::by_place;
 use super::{BoundArg, Eval, Lower};
-use crate::diagnostic::{Diagnostic, has_errors, quoted};
+use crate::diagnostic::{Diagnostic, has_errors, quoted, unreached};
 use crate::span::Span;
 
 /// A training step under construction.
@@ -131,13 +131,8 @@ impl<'p> Lower<'p> {
         for ((span, _), names) in by_place(unchanged) {
             let (is, it) = if names.len() == 1 { ("is", "it") } else { ("are", "them") };
             let message = format!("{} {is} trainable, but no `update` changes {it}", quoted(&names));
-            let patterns: Vec<String> = names.iter().map(|name| format!("\"!{name}\"")).collect();
-            let help = format!(
-                "add {it} to the patterns of an update, or freeze {it}: trainable = [\"**\", {}]",
-                patterns.join(", ")
-            );
-            let error = Diagnostic::error("no-gradient", message).primary(span, "matched by no update");
-            self.diagnostics.push(error.help(help));
+            let error = unreached(&names, &format!("add {it} to the patterns of an update"));
+            self.diagnostics.push(Diagnostic { message, ..error }.primary(span, "matched by no update"));
         }
         Ok(())
     }

@@ -34,18 +34,16 @@ pub(super) const BODIES: Bodies = &[
 
 fn binary<'p>(lower: &mut Lower<'p>, args: Args<'p>, f: ScalarOp) -> Eval<Value<'p>> {
     let (a, b) = (args.value(0), args.value(1));
-    match (&a, &b) {
-        (Value::Int(x, _), Value::Int(y, _)) => Ok(Value::int(if f == ScalarOp::Max { *x.max(y) } else { *x.min(y) })),
+    let dtype = match (&a, &b) {
         (Value::Data(_), _) | (_, Value::Data(_)) => {
             let operands = of_one_dtype(lower, &args, 0)?;
-            Ok(Value::Data(lower.map_aligned(f, &operands, args.span)?))
+            return Ok(Value::Data(lower.map_aligned(f, &operands, args.span)?));
         }
-        _ => {
-            let x = lower.number(&a, DType::F64, args.span(0))?;
-            let y = lower.number(&b, DType::F64, args.span(1))?;
-            Ok(Value::Float(f.eval(DType::F64, &[x, y]).as_f64()))
-        }
-    }
+        (Value::Int(..), Value::Int(..)) => DType::I64,
+        _ => DType::F64,
+    };
+    let operands = [lower.number(&a, dtype, args.span(0))?, lower.number(&b, dtype, args.span(1))?];
+    Ok(f.eval(dtype, &operands).into())
 }
 
 fn divide<'p>(lower: &mut Lower<'p>, args: Args<'p>, rounding: Rounding) -> Eval<Value<'p>> {

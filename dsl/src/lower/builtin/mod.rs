@@ -6,6 +6,7 @@ use dlc_ir::DType;
 use rustc_hash::FxHashMap;
 
 use super::argument::BoundArg;
+use super::index::position;
 use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Lower, Stop};
 use crate::hir::{Definition, TypeKind};
@@ -217,16 +218,11 @@ impl<'p> Lower<'p> {
             let Value::Int(n, label) = value else { return Err(self.wrong(args, i, &value, "an axis")) };
             let axis = match label {
                 Some(label) => self.axis_named(&label, x, args.span(i))?,
-                None => {
-                    let rank = x.rank() as i64;
-                    let at = if n < 0 { n.saturating_add(rank) } else { n };
-                    if !(0..rank).contains(&at) {
-                        let message = format!("{} has no axis {n}", x.show(self.float));
-                        let label = format!("it has {rank}, counted from 0, or from the end by -1, -2, …");
-                        return Err(self.error("number-out-of-range", message, args.span(i), label));
-                    }
-                    at as usize
-                }
+                None => position(n, x.rank()).ok_or_else(|| {
+                    let message = format!("{} has no axis {n}", x.show(self.float));
+                    let label = format!("it has {}, counted from 0, or from the end by -1, -2, …", x.rank());
+                    self.error("number-out-of-range", message, args.span(i), label)
+                })?,
             };
             if axes.contains(&axis) {
                 let message = format!("duplicate axis {axis} in {}", args.what(i));
@@ -268,17 +264,10 @@ impl<'p> Lower<'p> {
     }
 
     fn wrong(&mut self, args: &Args<'p>, i: usize, found: &Value<'p>, expected: &str) -> Stop {
-        if matches!(found, Value::Poison) {
-            return Stop;
+        match found {
+            Value::Poison => Stop,
+            found => self.unexpected(found, expected, &args.what(i), args.span(i)),
         }
-        let what = args.what(i);
-        if found.has_data() {
-            let message = format!("{what} must be known when compiling");
-            let label = format!("{} is data; expected {expected}", found.describe(self.float));
-            return self.error("not-constant", message, args.span(i), label);
-        }
-        let message = format!("expected {expected} for {what}, found {}", found.describe(self.float));
-        self.error("type-mismatch", message, args.span(i), format!("expected {expected}"))
     }
 
     /// A list of numbers as a one-dimensional constant.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use dlc_ir::op::{Concat, Iota, Pad, Reverse, Slice};
 use dlc_ir::{DType, Scalar, Shape, Type};
 
+use super::super::index::position;
 use super::super::value::{Axis, Data, Value};
 use super::super::{Eval, Lower};
 use super::{Args, Bodies};
@@ -74,15 +75,11 @@ fn flatten<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
 fn transpose<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let x = lower.arg_data(&args, 0)?;
     let expected = lower.arg_ints(&args, 1)?.unwrap_or_default();
-    let rank = x.rank() as i64;
-    let perm: Vec<usize> = expected
-        .iter()
-        .map(|&i| if i < 0 { i.saturating_add(rank) } else { i })
-        .filter_map(|i| usize::try_from(i).ok().filter(|&i| i < x.rank()))
-        .collect();
+    let rank = x.rank();
+    let perm: Vec<usize> = expected.iter().filter_map(|&i| position(i, rank)).collect();
     let mut sorted = perm.clone();
     sorted.sort_unstable();
-    if perm.len() != expected.len() || !sorted.into_iter().eq(0..x.rank()) {
+    if perm.len() != expected.len() || !sorted.into_iter().eq(0..rank) {
         let message = format!("{expected:?} is not a permutation of the {rank} axes of {}", x.show(lower.float));
         return Err(lower.error("rank-mismatch", message, args.span(1), "name each axis once"));
     }

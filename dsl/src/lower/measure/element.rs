@@ -20,7 +20,7 @@ pub(super) fn class(
     let (Lowering::Compute(c), Lowering::Compute(d)) = (op.lower(&ours), theirs.lower(&others)) else {
         return (Class::Whole, None);
     };
-    let Some(counting) = analysis.counting_of(&extents(&c), &extents(&d)) else {
+    let Some(counting) = analysis.counting(&extents(&c), &extents(&d)) else {
         // sizes that are no multiple of the number of examples
         return (Class::Whole, None);
     };
