@@ -8,6 +8,9 @@ use super::{Eval, Lower, Stop};
 use crate::hir::{Expr, IndexItem};
 use crate::span::Span;
 
+/// A bound of a slice, or its step.
+type Bound = Option<Box<Expr>>;
+
 /// What an index takes of a tensor.
 #[derive(Default)]
 struct Parts {
@@ -64,7 +67,7 @@ impl<'p> Lower<'p> {
                 Ok(list[at].clone())
             }
             [IndexItem::Slice { start, end, step: None, .. }] => {
-                let (start, limit) = self.range(start.as_deref(), end.as_deref(), list.len())?;
+                let (start, limit) = self.range(start, end, list.len())?;
                 Ok(Value::list(list[start..limit.max(start)].to_vec()))
             }
             _ => Err(self.error("type-mismatch", "expected one index for a list", span, "an integer, or `a:b`")),
@@ -91,16 +94,14 @@ impl<'p> Lower<'p> {
     }
 
     /// `start..limit` of `len`, each clipped as in Python.
-    fn range(&mut self, start: Option<&'p Expr>, end: Option<&'p Expr>, len: usize) -> Eval<(usize, usize)> {
-        let mut clip = |e: Option<&'p Expr>, default: usize| -> Eval<usize> {
+    fn range(&mut self, start: &'p Bound, end: &'p Bound, len: usize) -> Eval<(usize, usize)> {
+        let mut clip = |e: &'p Bound, default: usize| -> Eval<usize> {
             let Some(e) = e else { return Ok(default) };
             let i = self.whole(e)?;
             let at = if i < 0 { i.saturating_add(len as i64).max(0) } else { i };
             Ok((at as usize).min(len))
         };
-        let start = clip(start, 0)?;
-        let limit = clip(end, len)?;
-        Ok((start, limit))
+        Ok((clip(start, 0)?, clip(end, len)?))
     }
 
     /// `a:b:c` of an axis, which keeps its name if that is written as all of it.
@@ -108,17 +109,20 @@ impl<'p> Lower<'p> {
         &mut self,
         parts: &mut Parts,
         axis: &Axis,
-        start: Option<&'p Expr>,
-        end: Option<&'p Expr>,
-        step: Option<&'p Expr>,
+        (start, end, step): (&'p Bound, &'p Bound, &'p Bound),
         span: Span,
     ) -> Eval<()> {
         let all = start.is_none() && end.is_none();
         let (first, limit) = self.range(start, end, axis.size)?;
-        let by = step.map_or(Ok(1), |e| self.whole(e))?;
+        let by = step.as_ref().map_or(Ok(1), |e| self.whole(e))?;
         if by == 0 {
             let message = "the step of a slice cannot be 0";
-            return Err(self.error("number-out-of-range", message, step.map_or(span, |e| e.span), "at least 1"));
+            return Err(self.error(
+                "number-out-of-range",
+                message,
+                step.as_ref().map_or(span, |e| e.span),
+                "at least 1",
+            ));
         }
         if by < 0 && !all {
             let message = format!("a slice with bounds cannot have the negative step {by}");
@@ -177,8 +181,7 @@ impl<'p> Lower<'p> {
                 }
                 IndexItem::Slice { start, end, step, span } => {
                     let axis = source.next().expect("no more are indexed than there are");
-                    let (start, end, step) = (start.as_deref(), end.as_deref(), step.as_deref());
-                    self.slice(&mut parts, axis, start, end, step, *span)?;
+                    self.slice(&mut parts, axis, (start, end, step), *span)?;
                 }
             }
         }

@@ -13,7 +13,7 @@ use super::pattern;
 use super::value::Value;
 use super::weights::no_weight_named;
 use super::{Eval, Lower, Request, Stop};
-use crate::diagnostic::{Diagnostic, has_errors, tidy};
+use crate::diagnostic::{Diagnostic, has_errors};
 use crate::hir::{Expr, ExprKind, Program};
 use crate::span::Span;
 
@@ -95,14 +95,7 @@ impl Program {
         let mut lower = Lower::new(self, request);
         let names: Vec<&str> = names.into_iter().collect();
         let found = lower.initial_weights(Some(&names), read);
-        let mut diagnostics = std::mem::take(&mut lower.diagnostics);
-        match found {
-            Ok(found) if !has_errors(&diagnostics) => Ok(found),
-            _ => {
-                tidy(&mut diagnostics);
-                Err(diagnostics)
-            }
-        }
+        lower.settled(found)
     }
 
     /// The files that the setting `weights` reads, whatever weights the model has; none where the setting is wrong.
@@ -220,10 +213,7 @@ impl<'p> Lower<'p> {
         let used = self.readers.as_ref().map_or(vec![], |readers| readers.used.clone());
         let known = used.iter().all(|&i| read.get(i).is_some_and(|(_, ty)| ty.is_some()));
         match value {
-            Ok(Value::None) => {
-                entry.is_none = true;
-                Ok(InitialValue::Own)
-            }
+            Ok(Value::None) => entry.is_none = true,
             Ok(Value::Data(data)) => {
                 let args = self.readers.as_ref().map_or(&[][..], |readers| &readers.args);
                 let own = data.func == self.contexts[0].id;
@@ -232,24 +222,21 @@ impl<'p> Lower<'p> {
                 }
                 let local = self.local(&data, entry.value.span)?;
                 self.contexts[0].builder.output(Some(name), local);
-                Ok(InitialValue::Computed(data.ty()))
+                return Ok(InitialValue::Computed(data.ty()));
             }
             Ok(Value::Poison) | Err(Stop) if !known && !has_errors(&self.diagnostics[before..]) => {
-                Ok(InitialValue::Unknown(used))
+                return Ok(InitialValue::Unknown(used));
             }
-            Ok(Value::Poison) | Err(Stop) => {
-                // the other weights of this entry have the same error
-                entry.failed = true;
-                Ok(InitialValue::Own)
-            }
+            // the other weights of this entry have the same error
+            Ok(Value::Poison) | Err(Stop) => entry.failed = true,
             Ok(other) => {
                 entry.failed = true;
                 let message = format!("expected a tensor for a weight, found {}", other.describe(self.float));
                 let error = Diagnostic::error("type-mismatch", message).primary(entry.value.span, "expected a tensor");
                 self.fail(error.help("write a file, a tensor of a file, `t[\"name\"]`, or `none`"));
-                Ok(InitialValue::Own)
             }
         }
+        Ok(InitialValue::Own)
     }
 
     /// The patterns with `none`. Any other pattern has to decide for some weight.

@@ -23,7 +23,7 @@ use ir::DType;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, has_errors, tidy};
 use crate::hir::{Definition, Program};
 use crate::span::Span;
 
@@ -222,6 +222,18 @@ impl<'p> Lower<'p> {
         label: impl Into<String>,
     ) -> Diagnostic {
         Diagnostic::error(code, message).primary(self.at(span), label)
+    }
+
+    /// What was found, unless there were errors.
+    pub(crate) fn settled<T>(&mut self, found: Eval<T>) -> Result<T, Vec<Diagnostic>> {
+        let mut diagnostics = std::mem::take(&mut self.diagnostics);
+        match found {
+            Ok(found) if !has_errors(&diagnostics) => Ok(found),
+            _ => {
+                tidy(&mut diagnostics);
+                Err(diagnostics)
+            }
+        }
     }
 
     /// The span in the user's source for a span of the current frame: the span itself, or the call that

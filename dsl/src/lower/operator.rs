@@ -255,8 +255,7 @@ impl<'p> Lower<'p> {
                 let Some(at) = (i + operand.rank()).checked_sub(rank) else { continue };
                 let axis = &operand.axes[at];
                 found = Some(match found {
-                    None => axis.clone(),
-                    Some(other) if other.stretch => axis.clone(),
+                    None | Some(Axis { stretch: true, .. }) => axis.clone(),
                     Some(other) if axis.stretch => other,
                     Some(other) if self.agree(&other, axis) => {
                         Axis { label: other.label.or(axis.label.clone()), ..other }

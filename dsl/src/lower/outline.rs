@@ -92,11 +92,11 @@ impl Functions {
 
     /// All functions, then `entry`; those called once are inlined.
     pub fn into_graph(self, entry: Function, sources: Vec<Arc<str>>) -> Graph {
-        let mut calls: FxHashMap<Symbol, usize> = FxHashMap::default();
+        let mut calls: FxHashMap<Symbol, usize> = self.keep.into_iter().map(|name| (name, 2)).collect();
         // Callers come last, so that calls in dead functions are not counted.
         for function in self.list.values().chain([&entry]).rev() {
             let name = &function.name;
-            if *name != entry.name && !calls.contains_key(name) && !self.keep.contains(name) {
+            if *name != entry.name && !calls.contains_key(name) {
                 continue;
             }
             for (_, _, op) in function.ops() {
@@ -107,9 +107,6 @@ impl Functions {
                     _ => {}
                 }
             }
-        }
-        for name in &self.keep {
-            *calls.entry(name.clone()).or_default() += 2;
         }
         let mut fates: FxHashMap<Symbol, Fate> = FxHashMap::default();
         let mut graph = Graph::new();

@@ -45,21 +45,17 @@ impl<'p> Lower<'p> {
         let mut axes: Vec<Axis> = vec![];
         let mut from = data.axes.iter().cloned();
         for dim in dims {
-            match dim {
-                Dim::Rest(_) => {
-                    let leading: Vec<Axis> = from.by_ref().take(skipped).collect();
-                    self.match_rest(&leading, &data, purpose)?;
-                    axes.extend(leading);
-                }
-                Dim::Stretch => {
-                    let axis = from.next().expect("the rank was checked");
-                    axes.push(Axis { stretch: axis.size == 1, ..axis });
-                }
-                Dim::Size(size) => {
-                    let axis = from.next().expect("the rank was checked");
-                    axes.push(self.match_size(size, axis, &data, ty, purpose)?);
-                }
+            if let Dim::Rest(_) = dim {
+                let leading: Vec<Axis> = from.by_ref().take(skipped).collect();
+                self.match_rest(&leading, &data, purpose)?;
+                axes.extend(leading);
+                continue;
             }
+            let axis = from.next().expect("the rank was checked");
+            axes.push(match dim {
+                Dim::Size(size) => self.match_size(size, axis, &data, ty, purpose)?,
+                _ => Axis { stretch: axis.size == 1, ..axis },
+            });
         }
         Ok(Data { axes: if *axes == *data.axes { data.axes } else { axes.into() }, ..data })
     }

@@ -39,7 +39,7 @@ impl<'p> Lower<'p> {
     /// `param name: type = initial value`, or `state`.
     pub(crate) fn weight(&mut self, w: &'p hir::Weight) -> Eval<()> {
         let hir::Weight { binding, is_state, dtype, dims, ty_span, init, may_be_unused } = w;
-        let (is_state, ty_span, binding_name) = (*is_state, *ty_span, &binding.name);
+        let (is_state, ty_span, own, span) = (*is_state, *ty_span, &binding.name.name, binding.name.span);
         let word = if is_state { "state" } else { "param" };
         if let Some(call) = self.call_in_fn() {
             let error = Diagnostic::error("misplaced", "a `fn` has no parameters of its own");
@@ -49,47 +49,42 @@ impl<'p> Lower<'p> {
         let axes = self.shape_of(dims)?;
         let ty = Type::new(dtype, axes.iter().map(|axis| axis.size).collect::<ir::Shape>());
         if ty.checked_bytes().is_none() {
-            let message = format!("the {word} `{}` of type {ty} is too large for any memory", binding_name.name);
+            let message = format!("the {word} `{own}` of type {ty} is too large for any memory");
             return Err(self.error("too-large", message, ty_span, "too large"));
         }
         if !is_state && !dtype.is_float() {
-            let message = format!("expected a float dtype for the weight `{}`, found {dtype}", binding_name.name);
+            let message = format!("expected a float dtype for the weight `{own}`, found {dtype}");
             return Err(self.error("type-mismatch", message, ty_span, "gradients need a float dtype"));
         }
-        let name = self.frame().full_name(&self.with_iterations(&binding_name.name));
+        let name = self.frame().full_name(&self.with_iterations(own));
         if let Phase::Objective(what, by) = self.phase {
             let help = "compute it in the model, and return it as a result";
-            return Err(self.not_of_the_model(what, by, binding_name.span, help));
+            return Err(self.not_of_the_model(what, by, span, help));
         }
         self.frame_mut().owns |= !is_state;
-        let index = match (self.weight_names.get(name.as_str()).copied(), self.other_mode.get(name.as_str()).copied()) {
-            (Some(index), _) if self.frame().shared => {
-                self.same_weight(index, dtype, &axes, binding_name.span)?;
-                index
-            }
-            (Some(index), _) => {
-                let message = format!("two weights are named `{name}`");
-                let error = self.problem("duplicate-name", message, binding_name.span, "named again");
-                return Err(self.fail(error.secondary(self.weights[index].span, "first named here")));
-            }
-            (None, Some(index)) => {
-                self.same_weight(index, dtype, &axes, binding_name.span)?;
+        let known = self.weight_names.get(name.as_str()).copied();
+        if let (Some(index), false) = (known, self.frame().shared) {
+            let message = format!("two weights are named `{name}`");
+            let error = self.problem("duplicate-name", message, span, "named again");
+            return Err(self.fail(error.secondary(self.weights[index].span, "first named here")));
+        }
+        let index = match known.or_else(|| self.other_mode.get(name.as_str()).copied()) {
+            Some(index) => {
+                self.same_weight(index, dtype, &axes, span)?;
                 self.weight_names.insert(name.into(), index);
                 index
             }
-            (None, None) => {
-                let span = binding_name.span;
+            None => {
                 let index = self.add_weight(name.into(), dtype, axes.into(), is_state, span, *may_be_unused);
                 self.weights[index].of_library = self.frame().in_library();
                 if self.initial.is_some() {
-                    self.lower_initial_value(index, init, binding_name.span)?;
+                    self.lower_initial_value(index, init, span)?;
                 }
                 index
             }
         };
         let value = Value::Data(self.weight_value(index));
-        let state = is_state.then_some(index);
-        self.frame_mut().set(binding.local, Var { value, span: binding_name.span, state });
+        self.frame_mut().set(binding.local, Var { value, span, state: is_state.then_some(index) });
         Ok(())
     }
 
@@ -261,23 +256,19 @@ impl<'p> Lower<'p> {
         }
         for ((span, of_library), names) in by_place(unused.into_iter().map(|weight| &self.weights[weight])) {
             let error = Diagnostic::error("unused-parameter", format!("nothing is computed from {}", quoted(&names)));
-            self.diagnostics.push(error.primary(
-                span,
-                match of_library {
-                    true => "use the result of this layer, or delete it",
-                    false => "use it, delete it, or put `@allow(unused_parameter)` before it",
-                },
-            ));
+            let label = match of_library {
+                true => "use the result of this layer, or delete it",
+                false => "use it, delete it, or put `@allow(unused_parameter)` before it",
+            };
+            self.diagnostics.push(error.primary(span, label));
         }
         Ok(())
     }
 
     /// The weights that should be used of which this holds: some of these values, or a new state, is computed from them.
     fn used(&mut self, outputs: &[Data], holds: bool) -> Eval<Vec<usize>> {
-        let mut roots: Vec<ir::Value> = vec![];
-        for data in self.context().writes.values().cloned().collect::<Vec<_>>().iter().chain(outputs) {
-            roots.push(self.local(data, data.origin)?);
-        }
+        let writes: Vec<Data> = self.context().writes.values().cloned().collect();
+        let roots = writes.iter().chain(outputs).map(|data| self.local(data, data.origin)).collect::<Eval<Vec<_>>>()?;
         let reached = self.reached_from(&roots);
         let weights = std::iter::zip(&self.weights, reached).enumerate();
         let such = weights.filter(|(_, (w, reached))| !w.is_state && !w.may_be_unused && *reached == holds);
@@ -304,12 +295,9 @@ impl<'p> Lower<'p> {
 
     /// For each weight, whether these values of the innermost function are computed from it.
     fn reached_from(&self, roots: &[ir::Value]) -> Vec<bool> {
-        let context = self.contexts.last().expect("lowering always has a function under construction");
-        let live = self.functions.live(context.builder.function(), roots.iter().copied());
-        let outermost = self.contexts.len() == 1;
-        let own = |weight: &Weight| {
-            if outermost { Some(weight.data.value) } else { context.captures.get(&weight.data.value).copied() }
-        };
+        let depth = self.contexts.len() - 1;
+        let live = self.functions.live(self.contexts[depth].builder.function(), roots.iter().copied());
+        let own = |weight: &Weight| self.imported(depth, weight.data.func, weight.data.value);
         self.weights.iter().map(|w| own(w).is_some_and(|value| live[value.node.index()])).collect()
     }
 }

@@ -3,15 +3,10 @@
 use super::super::dataset::{Contents, Reader};
 use super::super::value::Value;
 use super::super::{Eval, Lower};
-use super::{Args, Run};
-use crate::hir::Definition;
+use super::Args;
 
 /// The body of a reader, which is what has the library's `@reads`.
-pub(super) fn body(signature: &Definition) -> Option<Run> {
-    signature.reads.map(|_| -> Run { read })
-}
-
-fn read<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+pub(super) fn read<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let module = lower.frame().module;
     let from = lower.program.modules().get(module as usize).map(|m| lower.program.sources.name(m.source()).to_owned());
     let reader = Reader {

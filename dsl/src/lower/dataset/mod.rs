@@ -14,7 +14,7 @@ use super::frame::{Draws, Var};
 use super::value::{Data, Value};
 use super::{Argument, Eval, Lower, Mode, Request, Stop};
 use crate::ast::Ident;
-use crate::diagnostic::{Diagnostic, has_errors, tidy};
+use crate::diagnostic::{Diagnostic, has_errors};
 use crate::hir::{Entry, EntryKind, Expr, IndexItem, ItemRef, LocalId, Pattern, PatternKind, Program};
 use crate::span::Span;
 
@@ -141,11 +141,7 @@ impl Program {
         lower.readers = Some(Readers::default());
         lower.enter(&call.name, String::new());
         let entries = lower.run_dataset(call);
-        let mut diagnostics = std::mem::take(&mut lower.diagnostics);
-        if has_errors(&diagnostics) {
-            tidy(&mut diagnostics);
-            return Err(diagnostics);
-        }
+        lower.settled(Ok(()))?;
         // Without types nothing can be computed, so a field that is more than a reader is known by name only.
         let fields = entries.unwrap_or_default().fields.into_iter().map(|(name, _)| name.name).collect();
         let readers = lower.readers.take().unwrap_or_default().list;
