@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use super::context::FinishedFunction;
 use super::frame::{Draws, Frame, Var};
 use super::optimizer::OWN;
-use super::shape::For;
+use super::shape::Passed;
 use super::stmt::Flow;
 use super::summary::Tally;
 use super::template::Key;
@@ -396,8 +396,7 @@ impl<'p> Lower<'p> {
             }
         };
         let data = if is_number { self.take_rest(data, &param.ty, span)? } else { data };
-        let purpose = For { callee, name: &param.name.name, span, declared: param.span };
-        let data = self.match_type(data, &param.ty, purpose)?;
+        let data = self.match_type(Passed { callee, param, data: &data, span })?;
         self.declare_param(definition, i, Value::Data(data));
         Ok(())
     }
