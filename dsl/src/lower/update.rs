@@ -93,7 +93,7 @@ impl<'p> Lower<'p> {
             let changed = self.changed_by(update, &measuring);
             let (returned, gradients) = self.differentiate(&measuring, number, &changed, &weights, span)?;
             if number == 0 {
-                self.report(&returned, &names, losses.len())?;
+                self.report(&returned, &names, losses.len());
             }
             let gradients = self.clipped(gradients, update.clip, span)?;
             self.step = Some(scope);
@@ -146,10 +146,8 @@ impl<'p> Lower<'p> {
         let function = super::outline::finished(context.builder, &returned);
         let results = function.results.iter().map(|r| function.ty(r.value).clone()).collect();
         let operands = context.captures.keys().copied().collect();
-        for (state, data) in context.writes {
-            // the value is known when the function is called
-            self.context().writes.insert(state, data);
-        }
+        // their values are known when the function is called
+        self.context().writes.extend(context.writes);
         Ok(Measuring { func: self.functions.keep(function), results, operands })
     }
 
@@ -184,24 +182,21 @@ impl<'p> Lower<'p> {
         let Measuring { func, results, .. } = measuring;
         let wrt = changed.values().copied().collect();
         let gradient = Gradient { func: func.clone(), of: number, wrt, results: results.clone() };
-        let mut values = match outer.push_all(gradient, &operands) {
-            Ok(values) => values,
-            Err(error) => {
-                let message = format!("the loss cannot be differentiated: {}", error.message);
-                return Err(self.error("type-mismatch", message, span, "this training"));
-            }
-        };
+        let mut values = outer.push_all(gradient, &operands).map_err(|error| {
+            let message = format!("the loss cannot be differentiated: {}", error.message);
+            self.error("type-mismatch", message, span, "this training")
+        })?;
         let by_weight = values.split_off(results.len());
-        let mut gradients = vec![];
-        for (&weight, value) in changed.keys().zip(by_weight) {
+        let gradient = |(&weight, value): (&usize, ir::Value)| {
             let axes = self.weights[weight].data.axes.clone();
-            gradients.push((weight, Data { axes, ..self.data_of(value, span) }));
-        }
+            (weight, Data { axes, ..self.data_of(value, span) })
+        };
+        let gradients = changed.keys().zip(by_weight).map(gradient).collect();
         Ok((values, gradients))
     }
 
     /// Makes the results of the function of losses and metrics, without the first `skipped`, outputs and new states of the entry.
-    fn report(&mut self, returned: &[ir::Value], names: &[String], skipped: usize) -> Eval<()> {
+    fn report(&mut self, returned: &[ir::Value], names: &[String], skipped: usize) {
         let mut values = returned[skipped..].iter().copied();
         for (name, value) in names.iter().zip(values.by_ref()) {
             self.contexts[0].builder.output(Some(name), value);
@@ -210,7 +205,6 @@ impl<'p> Lower<'p> {
         for (data, value) in self.context().writes.values_mut().zip(values) {
             *data = data.moved(value, func);
         }
-        Ok(())
     }
 
     /// Clips the gradients.

@@ -13,6 +13,7 @@ use ir::{Function, FunctionKind, Graph};
 use rustc_hash::FxHashSet;
 
 use super::entry::Chosen;
+use super::outline::Functions;
 use super::train::{Objective, Results};
 use super::value::{Data, Label};
 pub use dlc_frontend::measure::{Combine, Measure, Part};
@@ -142,23 +143,18 @@ impl<'p> Lower<'p> {
         let boundary = self.boundary.of_results(function, values);
         let steps = self.request.mode == Mode::Train;
         let (ours, own) = (self.examples(), &self.functions);
+        let analysed = |g: &Function, theirs: &Functions, others: usize| {
+            Analysis::new((own, theirs), (ours, others), steps).function(function, g, &arguments, Some(&boundary))
+        };
         let compared = self.for_others().and_then(|(other, theirs)| {
             if theirs != values || other.boundary.nodes != self.boundary.nodes {
                 return None;
             }
             let g = other.contexts.last().expect("the function that measures").builder.function();
-            Analysis::new((own, &other.functions), (ours, other.examples()), steps).function(
-                function,
-                g,
-                &arguments,
-                Some(&boundary),
-            )
+            analysed(g, &other.functions, other.examples())
         });
-        let classes = compared.unwrap_or_else(|| {
-            // It is for this number of examples only: what holds of others cannot be seen by comparison.
-            let mut analysis = Analysis::new((own, own), (ours, ours), steps);
-            analysis.function(function, function, &arguments, Some(&boundary)).expect("a function is like itself")
-        });
+        // Without others it is for this number of examples only: what holds of others cannot be seen by comparison.
+        let classes = compared.unwrap_or_else(|| analysed(function, own, ours).expect("a function is like itself"));
         if let Some(output) = classes.hidden {
             self.show_reductions(&boundary.outputs[output])?;
         }
