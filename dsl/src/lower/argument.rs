@@ -110,16 +110,18 @@ impl<'p> Lower<'p> {
             }
             (_, other) => Err(other),
         };
-        fits.map_err(|found| {
-            let expected = show_value_type(ty);
-            if found.has_data() {
-                let message = format!("{what} must be known when compiling");
-                let found = found.describe(self.float);
-                return self.error("not-constant", message, span, format!("{found} is data; expected {expected}"));
-            }
-            let message = format!("expected {expected} for {what}, found {}", found.describe(self.float));
-            self.error("type-mismatch", message, span, format!("expected {expected}"))
-        })
+        fits.map_err(|found| self.unexpected(&found, &show_value_type(ty), what, span))
+    }
+
+    /// The error for a value that is not what is expected, and known when compiling.
+    pub(crate) fn unexpected(&mut self, found: &Value<'p>, expected: &str, what: &str, span: Span) -> super::Stop {
+        let shown = found.describe(self.float);
+        if found.has_data() {
+            let message = format!("{what} must be known when compiling");
+            return self.error("not-constant", message, span, format!("{shown} is data; expected {expected}"));
+        }
+        let message = format!("expected {expected} for {what}, found {shown}");
+        self.error("type-mismatch", message, span, format!("expected {expected}"))
     }
 
     /// A value as data of a parameter's dtype: numbers become constants.

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use super::context::FinishedFunction;
 use super::frame::{Draws, Frame, Var};
 use super::optimizer::OWN;
-use super::shape::For;
+use super::shape::Passed;
 use super::stmt::Flow;
 use super::summary::Tally;
 use super::template::Key;
@@ -337,7 +337,7 @@ impl<'p> Lower<'p> {
             }
             if !late {
                 // Numbers come last: they are broadcast to the shape of `...` and do not bind it.
-                data.sort_by_key(|(_, value, _)| value.is_number());
+                data.sort_by_key(|(_, value, _)| value.number().is_some());
                 for (i, value, span) in &data {
                     self.bind_data(definition, *i, value.clone(), *span)?;
                 }
@@ -383,7 +383,7 @@ impl<'p> Lower<'p> {
         let callee = &definition.name.name;
         let TypeKind::Data { dtype, .. } = &param.ty.kind else { return Ok(()) };
         let dtype = dtype.dtype(self.float);
-        let is_number = value.is_number();
+        let is_number = value.number().is_some();
         let data = match value {
             Value::Data(d) => d,
             other => {
@@ -396,8 +396,7 @@ impl<'p> Lower<'p> {
             }
         };
         let data = if is_number { self.take_rest(data, &param.ty, span)? } else { data };
-        let purpose = For { callee, name: &param.name.name, span, declared: param.span };
-        let data = self.match_type(data, &param.ty, purpose)?;
+        let data = self.match_type(Passed { callee, param, data: &data, span })?;
         self.declare_param(definition, i, Value::Data(data));
         Ok(())
     }

@@ -11,7 +11,7 @@ use ir::op::RngBits;
 use ir::{Builder, DType, Function, FunctionKind, Loc, Op, Role, Scalar, Symbol, Type};
 
 use super::optimizer::OWN;
-use super::value::{Axis, Data};
+use super::value::Data;
 use super::{Eval, Lower};
 use crate::diagnostic::Diagnostic;
 use crate::span::{SourceId, Span};
@@ -181,9 +181,7 @@ impl<'p> Lower<'p> {
     pub(crate) fn data_of(&mut self, value: ir::Value, span: Span) -> Data {
         let origin = self.at(span);
         let context = self.context();
-        let ty = context.builder.ty(value).clone();
-        let axes = ty.shape.iter().map(|&size| Axis::new(size)).collect();
-        Data { value, func: context.id, dtype: ty.dtype, axes, origin, dense: None, transpose_of: None, weight: None }
+        Data::new(value, context.id, context.builder.ty(value), origin)
     }
 
     /// A constant scalar.
@@ -259,11 +257,7 @@ impl<'p> Lower<'p> {
     /// Finishes the innermost function with these results and calls it from the enclosing one, at `span`.
     pub(crate) fn leave(&mut self, results: &[ir::Value], span: Span) -> FinishedFunction {
         let context = self.contexts.pop().expect("every function that is left was entered");
-        let mut builder = context.builder;
-        for &result in results {
-            builder.output(None, result);
-        }
-        let function = builder.finish();
+        let function = super::outline::finished(context.builder, results);
         let captures: Vec<ir::Value> = context.captures.keys().copied().collect();
         let position = |key: ir::Value| context.captures.values().position(|inner| *inner == key);
         let key = context.key.and_then(|(key, span)| Some((position(key)?, span)));
@@ -282,7 +276,7 @@ impl<'p> Lower<'p> {
         let loc = self.loc(span);
         let outer = &mut self.contexts.last_mut().expect("the outermost function is not left").builder;
         match function {
-            Outlined::Inline(body) => super::outline::splice(outer, body, operands),
+            Outlined::Inline(body) => super::outline::copy_into(outer.function_mut(), body, operands),
             Outlined::Shared(name) => {
                 outer.loc = loc;
                 let values = outer.call(self.functions.get(name), operands);

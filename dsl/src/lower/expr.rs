@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::value::{Data, Value};
 use super::{Eval, Lower, MAX_DEPTH, MAX_VALUES, Stop};
-use crate::ast::{Ident, UnaryOp};
+use crate::ast::Ident;
 use crate::diagnostic::did_you_mean;
 use crate::hir::{Expr, ExprKind, StrPart};
 use crate::span::Span;
@@ -41,10 +41,7 @@ impl<'p> Lower<'p> {
             ExprKind::Map(items) => self.map_value(items),
             ExprKind::Unary { op, operand } => {
                 let value = self.eval(operand)?;
-                match op {
-                    UnaryOp::Neg => self.negate(value, e.span),
-                    UnaryOp::Not => self.not(value, e.span),
-                }
+                self.unary(*op, value, e.span)
             }
             ExprKind::Binary { first, rest } => self.binary(first, rest),
             ExprKind::Call(call) => self.call(call, vec![]),
@@ -76,19 +73,25 @@ impl<'p> Lower<'p> {
     }
 
     fn map_value(&mut self, items: &'p [(Expr, Expr)]) -> Eval<Value<'p>> {
-        let mut entries: Vec<(Rc<str>, Value<'p>, Span)> = vec![];
+        let (mut keys, mut values) = (vec![], vec![]);
         for (key, value) in items {
-            let Value::Str(name) = self.eval(key)? else {
-                return Err(self.error("type-mismatch", "the keys of a map are strings", key.span, "not a string"));
-            };
-            if entries.iter().any(|(old, ..)| *old == name) {
-                let message = format!("the key \"{name}\" appears twice in the map");
-                return Err(self.error("duplicate-name", message, key.span, "again"));
-            }
-            let value = self.eval(value)?;
-            entries.push((name, value, key.span));
+            self.map_key(key, &mut keys, "the keys of a map are strings")?;
+            values.push(self.eval(value)?);
         }
-        Ok(Value::Map(entries.into()))
+        Ok(Value::Map(keys.into(), values.into()))
+    }
+
+    /// Adds a key of a map to those before it; `expected` says what keys are.
+    pub(crate) fn map_key(&mut self, key: &'p Expr, keys: &mut Vec<(Rc<str>, Span)>, expected: &str) -> Eval<()> {
+        let Value::Str(name) = self.eval(key)? else {
+            return Err(self.error("type-mismatch", expected, key.span, "not a string"));
+        };
+        if keys.iter().any(|(old, _)| *old == name) {
+            let message = format!("the key \"{name}\" appears twice in the map");
+            return Err(self.error("duplicate-name", message, key.span, "again"));
+        }
+        keys.push((name, key.span));
+        Ok(())
     }
 
     /// A string with its expressions interpolated.

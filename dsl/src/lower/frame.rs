@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use dlc_ir::DType;
 use indexmap::IndexMap;
 use rustc_hash::FxHashMap;
 
@@ -238,12 +237,6 @@ impl<'p> Lower<'p> {
             "pi" => Value::Float(std::f64::consts::PI),
             "inf" => Value::Float(f64::INFINITY),
             "float" => Value::DType(self.float),
-            "f32" => Value::DType(DType::F32),
-            "f64" => Value::DType(DType::F64),
-            "i32" => Value::DType(DType::I32),
-            "i64" => Value::DType(DType::I64),
-            "u8" => Value::DType(DType::U8),
-            "bool" => Value::DType(DType::Bool),
             "shape" | "fan_in" | "fan_out" => {
                 let Some(shape) = self.initial_shapes.last() else { return Ok(None) };
                 let window: usize = shape.iter().skip(2).product();
@@ -263,7 +256,7 @@ impl<'p> Lower<'p> {
                 }
                 None => return Ok(None),
             },
-            _ => return Ok(None),
+            name => return Ok(name.parse().ok().map(Value::DType)),
         }))
     }
 

@@ -5,20 +5,39 @@ use dlc_ir::{DType, ScalarOp};
 
 use super::value::{Axis, Data, Value};
 use super::{Eval, Lower, Stop};
-use crate::diagnostic::Diagnostic;
 use crate::hir::{Expr, IndexItem};
 use crate::span::Span;
 
-/// What an entry of an index does to one axis.
-enum Step {
-    /// Takes this part; keeps the axis, and its name if the part is written as all of it.
-    Range { start: usize, limit: usize, step: i64, all: bool },
-    /// Takes one element and drops the axis.
-    At(usize),
-    /// Takes elements by a tensor of indices.
-    By(Data),
-    /// A new axis.
-    New,
+/// A bound of a slice, or its step.
+type Bound = Option<Box<Expr>>;
+
+/// What an index takes of a tensor.
+#[derive(Default)]
+struct Parts {
+    /// The part of each axis of the tensor: start, limit and stride.
+    taken: Vec<(usize, usize, usize)>,
+    /// Those that are reversed before.
+    reversed: Vec<usize>,
+    /// The axes of the result.
+    axes: Vec<Axis>,
+    /// Those along which elements are taken by a tensor of indices.
+    by: Vec<(usize, Data)>,
+    /// Whether an axis is added or dropped.
+    reshaped: bool,
+}
+
+impl Parts {
+    /// Keeps all of an axis.
+    fn all_of(&mut self, axis: &Axis) {
+        self.taken.push((0, axis.size, 1));
+        self.axes.push(axis.clone());
+    }
+}
+
+/// The position among `len` that a number denotes, a negative one from the end.
+pub(crate) fn position(i: i64, len: usize) -> Option<usize> {
+    let at = if i < 0 { i.saturating_add(len as i64) } else { i };
+    usize::try_from(at).ok().filter(|&at| at < len)
 }
 
 impl<'p> Lower<'p> {
@@ -30,7 +49,7 @@ impl<'p> Lower<'p> {
         span: Span,
     ) -> Eval<Value<'p>> {
         match value {
-            Value::Data(d) => Ok(Value::Data(self.index_data(d, items, span)?)),
+            Value::Data(d) => Ok(Value::Data(self.index_data(&d, items, span)?)),
             Value::List(list) | Value::Tuple(list) => self.index_list(&list, items, span),
             Value::Table(reader) => self.index_table(&reader, items, span),
             Value::Poison => Err(Stop),
@@ -48,7 +67,7 @@ impl<'p> Lower<'p> {
                 Ok(list[at].clone())
             }
             [IndexItem::Slice { start, end, step: None, .. }] => {
-                let (start, limit) = self.range(start.as_deref(), end.as_deref(), list.len())?;
+                let (start, limit) = self.range(start, end, list.len())?;
                 Ok(Value::list(list[start..limit.max(start)].to_vec()))
             }
             _ => Err(self.error("type-mismatch", "expected one index for a list", span, "an integer, or `a:b`")),
@@ -68,62 +87,70 @@ impl<'p> Lower<'p> {
 
     fn position(&mut self, e: &'p Expr, len: usize) -> Eval<usize> {
         let i = self.whole(e)?;
-        let at = if i < 0 { i.saturating_add(len as i64) } else { i };
-        usize::try_from(at).ok().filter(|&at| at < len).ok_or_else(|| {
+        position(i, len).ok_or_else(|| {
             let message = format!("index {i} is out of range for {len} elements");
             self.error("number-out-of-range", message, e.span, "out of range")
         })
     }
 
     /// `start..limit` of `len`, each clipped as in Python.
-    fn range(&mut self, start: Option<&'p Expr>, end: Option<&'p Expr>, len: usize) -> Eval<(usize, usize)> {
-        let mut clip = |e: Option<&'p Expr>, default: usize| -> Eval<usize> {
+    fn range(&mut self, start: &'p Bound, end: &'p Bound, len: usize) -> Eval<(usize, usize)> {
+        let mut clip = |e: &'p Bound, default: usize| -> Eval<usize> {
             let Some(e) = e else { return Ok(default) };
             let i = self.whole(e)?;
             let at = if i < 0 { i.saturating_add(len as i64).max(0) } else { i };
             Ok((at as usize).min(len))
         };
-        let start = clip(start, 0)?;
-        let limit = clip(end, len)?;
-        Ok((start, limit))
+        Ok((clip(start, 0)?, clip(end, len)?))
     }
 
-    /// `a:b:c` of an axis.
+    /// `a:b:c` of an axis, which keeps its name if that is written as all of it.
     fn slice(
         &mut self,
+        parts: &mut Parts,
         axis: &Axis,
-        start: Option<&'p Expr>,
-        end: Option<&'p Expr>,
-        step: Option<&'p Expr>,
+        (start, end, step): (&'p Bound, &'p Bound, &'p Bound),
         span: Span,
-    ) -> Eval<Step> {
+    ) -> Eval<()> {
         let all = start.is_none() && end.is_none();
         let (first, limit) = self.range(start, end, axis.size)?;
-        let by = step.map_or(Ok(1), |e| self.whole(e))?;
+        let by = step.as_ref().map_or(Ok(1), |e| self.whole(e))?;
         if by == 0 {
             let message = "the step of a slice cannot be 0";
-            return Err(self.error("number-out-of-range", message, step.map_or(span, |e| e.span), "at least 1"));
+            return Err(self.error(
+                "number-out-of-range",
+                message,
+                step.as_ref().map_or(span, |e| e.span),
+                "at least 1",
+            ));
         }
         if by < 0 && !all {
             let message = format!("a slice with bounds cannot have the negative step {by}");
-            let error = Diagnostic::error("bad-slice", message);
-            let error = error.primary(self.at(span), "from which end do the bounds count?");
+            let error = self.problem("bad-slice", message, span, "from which end do the bounds count?");
             let help = "slice first, then reverse: `x[a:b][::-1]`, `x[:, a:b][:, ::-1]`";
             return Err(self.fail(error.help(help)));
         }
         if first >= limit && axis.size > 0 {
             let name = axis.label.as_ref().map_or(String::new(), |label| format!(" `{}`", label.name));
             let message = format!("the slice is empty, though its axis{name} has {} elements", axis.size);
-            let error = Diagnostic::error("bad-slice", message);
-            let error = error.primary(self.at(span), format!("from {first} up to, not including, {limit}"));
-            return Err(
-                self.fail(error.help("`a:b` has b - a elements, one at least; a negative bound counts from the end"))
-            );
+            let label = format!("from {first} up to, not including, {limit}");
+            let error = self.problem("bad-slice", message, span, label);
+            let help = "`a:b` has b - a elements, one at least; a negative bound counts from the end";
+            return Err(self.fail(error.help(help)));
         }
-        Ok(Step::Range { start: first, limit: limit.max(first), step: by, all: all && by.abs() == 1 })
+        let (limit, stride) = (limit.max(first), by.unsigned_abs() as usize);
+        let size = (limit - first).div_ceil(stride);
+        let label = axis.label.clone().filter(|_| all && stride == 1);
+        parts.axes.push(Axis { size, label, stretch: axis.stretch });
+        if by < 0 {
+            // `x[::-2]` is every second element of the reversed axis.
+            parts.reversed.push(parts.taken.len());
+        }
+        parts.taken.push((first, limit, stride));
+        Ok(())
     }
 
-    fn index_data(&mut self, x: Data, items: &'p [IndexItem], span: Span) -> Eval<Data> {
+    fn index_data(&mut self, x: &Data, items: &'p [IndexItem], span: Span) -> Eval<Data> {
         let taking = |item: &&IndexItem| matches!(item, IndexItem::At(_) | IndexItem::Slice { .. });
         let taken = items.iter().filter(taking).count();
         let rests = items.iter().filter(|item| matches!(item, IndexItem::Rest)).count();
@@ -132,93 +159,55 @@ impl<'p> Lower<'p> {
             let code = "rank-mismatch";
             return Err(self.error(code, message, span, if rests > 1 { "`...` twice" } else { "too many" }));
         }
-        let mut steps = vec![];
-        let mut axis = 0;
+        let mut parts = Parts::default();
+        let mut source = x.axes.iter();
         for item in items {
             match item {
-                IndexItem::Stretch => steps.push(Step::New),
-                IndexItem::Rest => {
-                    for _ in 0..x.rank() - taken {
-                        steps.push(Step::Range { start: 0, limit: x.axes[axis].size, step: 1, all: true });
-                        axis += 1;
-                    }
+                IndexItem::Stretch => {
+                    parts.axes.push(Axis::stretching());
+                    parts.reshaped = true;
                 }
+                IndexItem::Rest => source.by_ref().take(x.rank() - taken).for_each(|axis| parts.all_of(axis)),
                 IndexItem::At(e) => {
-                    let size = x.axes[axis].size;
-                    steps.push(match self.eval(e)? {
-                        Value::Data(index) => Step::By(index),
-                        _ => Step::At(self.position(e, size)?),
-                    });
-                    axis += 1;
+                    let axis = source.next().expect("no more are indexed than there are");
+                    if let Value::Data(index) = self.eval(e)? {
+                        parts.by.push((parts.axes.len(), index));
+                        parts.all_of(axis);
+                    } else {
+                        let at = self.position(e, axis.size)?;
+                        parts.taken.push((at, at + 1, 1));
+                        parts.reshaped = true;
+                    }
                 }
                 IndexItem::Slice { start, end, step, span } => {
-                    let (start, end, step) = (start.as_deref(), end.as_deref(), step.as_deref());
-                    steps.push(self.slice(&x.axes[axis], start, end, step, *span)?);
-                    axis += 1;
+                    let axis = source.next().expect("no more are indexed than there are");
+                    self.slice(&mut parts, axis, (start, end, step), *span)?;
                 }
             }
         }
-        for axis in &x.axes[axis..] {
-            steps.push(Step::Range { start: 0, limit: axis.size, step: 1, all: true });
-        }
-        self.apply_steps(x, steps, span)
+        source.for_each(|axis| parts.all_of(axis));
+        self.take_parts(x, parts, span)
     }
 
-    fn apply_steps(&mut self, x: Data, steps: Vec<Step>, span: Span) -> Eval<Data> {
-        let mut part: Vec<(usize, usize, usize)> = vec![];
-        let mut reversed = vec![];
-        let mut axes: Vec<Axis> = vec![];
-        let mut by: Vec<(usize, Data)> = vec![];
-        let mut dropped = false;
-        let mut source = x.axes.iter();
-        for step in steps {
-            match step {
-                Step::New => {
-                    axes.push(Axis::stretching());
-                    dropped = true;
-                }
-                Step::At(at) => {
-                    part.push((at, at + 1, 1));
-                    source.next();
-                    dropped = true;
-                }
-                Step::By(index) => {
-                    let axis = source.next().expect("as many steps as axes");
-                    part.push((0, axis.size, 1));
-                    by.push((axes.len(), index));
-                    axes.push(axis.clone());
-                }
-                Step::Range { start: s, limit: l, step, all } => {
-                    let axis = source.next().expect("as many steps as axes");
-                    if step < 0 {
-                        // `x[::-2]` is every second element of the reversed axis.
-                        reversed.push(part.len());
-                    }
-                    part.push((s, l, step.unsigned_abs() as usize));
-                    let size = (l - s).div_ceil(step.unsigned_abs() as usize);
-                    let label = axis.label.clone().filter(|_| all);
-                    axes.push(Axis { size, label, stretch: axis.stretch });
-                }
-            }
-        }
+    fn take_parts(&mut self, x: &Data, parts: Parts, span: Span) -> Eval<Data> {
+        let Parts { mut taken, reversed, axes, by, reshaped } = parts;
         let mut result = x.clone();
         if !reversed.is_empty() {
             result = self.emit(Reverse { axes: reversed.clone() }, &[&result], span)?;
-            for &axis in &reversed {
-                let size = x.axes[axis].size;
-                let (start, limit, stride) = part[axis];
-                part[axis] = (size - limit, size - start, stride);
-            }
         }
-        if part.iter().zip(x.axes.iter()).any(|(&part, axis)| part != (0, axis.size, 1)) {
+        for axis in reversed {
+            let (size, (start, limit, stride)) = (x.axes[axis].size, taken[axis]);
+            taken[axis] = (size - limit, size - start, stride);
+        }
+        if taken.iter().zip(x.axes.iter()).any(|(&part, axis)| part != (0, axis.size, 1)) {
             let op = Slice {
-                start: part.iter().map(|p| p.0).collect(),
-                limit: part.iter().map(|p| p.1).collect(),
-                stride: part.iter().map(|p| p.2).collect(),
+                start: taken.iter().map(|part| part.0).collect(),
+                limit: taken.iter().map(|part| part.1).collect(),
+                stride: taken.iter().map(|part| part.2).collect(),
             };
             result = self.emit(op, &[&result], span)?;
         }
-        if dropped {
+        if reshaped {
             result = self.reshape(&result, axes.clone(), span)?;
         }
         result.axes = axes.into();
@@ -236,12 +225,8 @@ impl<'p> Lower<'p> {
             return Err(self.error("type-mismatch", message, span, "convert it: `i64(…)`"));
         }
         let index = self.convert(index, DType::I64, span)?;
-        let mut result = self.emit(Gather { axis, batch }, &[x, &index], span)?;
-        let mut axes = x.axes[..axis].to_vec();
-        axes.extend_from_slice(&index.axes[batch..]);
-        axes.extend_from_slice(&x.axes[axis + 1..]);
-        result.axes = axes.into();
-        Ok(result)
+        let axes = [&x.axes[..axis], &index.axes[batch..], &x.axes[axis + 1..]].concat();
+        self.emit_as(Gather { axis, batch }, &[x, &index], axes, span)
     }
 
     /// The tensor in another dtype.

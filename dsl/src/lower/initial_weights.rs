@@ -3,14 +3,17 @@
 //! `weights` is a file, or a map from patterns of names to expressions over files, of which the last pattern that matches a weight decides.
 //! It is lowered for the names of a model's weights as the fields of a dataset are: first for what is read, then with the types of that.
 
+use std::rc::Rc;
+
 use dlc_ir as ir;
 use ir::{Builder, FunctionKind, Graph, Role, Type};
 
 use super::dataset::{Contents, Reader, Readers};
 use super::pattern;
 use super::value::Value;
+use super::weights::no_weight_named;
 use super::{Eval, Lower, Request, Stop};
-use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
+use crate::diagnostic::{Diagnostic, has_errors};
 use crate::hir::{Expr, ExprKind, Program};
 use crate::span::Span;
 
@@ -92,14 +95,7 @@ impl Program {
         let mut lower = Lower::new(self, request);
         let names: Vec<&str> = names.into_iter().collect();
         let found = lower.initial_weights(Some(&names), read);
-        let mut diagnostics = std::mem::take(&mut lower.diagnostics);
-        match found {
-            Ok(found) if !has_errors(&diagnostics) => Ok(found),
-            _ => {
-                tidy(&mut diagnostics);
-                Err(diagnostics)
-            }
-        }
+        lower.settled(found)
     }
 
     /// The files that the setting `weights` reads, whatever weights the model has; none where the setting is wrong.
@@ -163,31 +159,22 @@ impl<'p> Lower<'p> {
 
     /// The entries of the map; a file is one for all names.
     fn weight_entries(&mut self, setting: &'p Expr) -> Eval<Vec<Entry<'p>>> {
-        let entry = |pattern: String, span: Span, value: &'p Expr| {
+        let entry = |(pattern, span): (Rc<str>, Span), value: &'p Expr| {
             let is_none = matches!(value.kind, ExprKind::None);
-            Entry { pattern, span, value, matches: false, decides: false, is_none, failed: false }
+            Entry { pattern: pattern.to_string(), span, value, matches: false, decides: false, is_none, failed: false }
         };
         let ExprKind::Map(items) = &setting.kind else {
-            return Ok(vec![entry("**".to_owned(), setting.span, setting)]);
+            return Ok(vec![entry(("**".into(), setting.span), setting)]);
         };
-        let patterns = self.weight_patterns(items)?;
-        let entries = patterns.into_iter().zip(items);
-        Ok(entries.map(|(pattern, (key, value))| entry(pattern, key.span, value)).collect())
+        let patterns = self.weight_patterns(items)?.into_iter();
+        Ok(patterns.zip(items).map(|(pattern, (_, value))| entry(pattern, value)).collect())
     }
 
-    /// The keys of the map.
-    pub(crate) fn weight_patterns(&mut self, items: &'p [(Expr, Expr)]) -> Eval<Vec<String>> {
-        let mut patterns: Vec<String> = vec![];
+    /// The keys of the map with their spans.
+    fn weight_patterns(&mut self, items: &'p [(Expr, Expr)]) -> Eval<Vec<(Rc<str>, Span)>> {
+        let mut patterns = vec![];
         for (key, _) in items {
-            let Value::Str(pattern) = self.eval(key)? else {
-                let message = "the keys of `weights` are patterns of the names of weights";
-                return Err(self.error("type-mismatch", message, key.span, "not a string"));
-            };
-            if patterns.iter().any(|old| **old == *pattern) {
-                let message = format!("the key \"{pattern}\" appears twice in the map");
-                return Err(self.error("duplicate-name", message, key.span, "again"));
-            }
-            patterns.push(pattern.to_string());
+            self.map_key(key, &mut patterns, "the keys of `weights` are patterns of the names of weights")?;
         }
         Ok(patterns)
     }
@@ -226,10 +213,7 @@ impl<'p> Lower<'p> {
         let used = self.readers.as_ref().map_or(vec![], |readers| readers.used.clone());
         let known = used.iter().all(|&i| read.get(i).is_some_and(|(_, ty)| ty.is_some()));
         match value {
-            Ok(Value::None) => {
-                entry.is_none = true;
-                Ok(InitialValue::Own)
-            }
+            Ok(Value::None) => entry.is_none = true,
             Ok(Value::Data(data)) => {
                 let args = self.readers.as_ref().map_or(&[][..], |readers| &readers.args);
                 let own = data.func == self.contexts[0].id;
@@ -238,24 +222,21 @@ impl<'p> Lower<'p> {
                 }
                 let local = self.local(&data, entry.value.span)?;
                 self.contexts[0].builder.output(Some(name), local);
-                Ok(InitialValue::Computed(data.ty()))
+                return Ok(InitialValue::Computed(data.ty()));
             }
             Ok(Value::Poison) | Err(Stop) if !known && !has_errors(&self.diagnostics[before..]) => {
-                Ok(InitialValue::Unknown(used))
+                return Ok(InitialValue::Unknown(used));
             }
-            Ok(Value::Poison) | Err(Stop) => {
-                // the other weights of this entry have the same error
-                entry.failed = true;
-                Ok(InitialValue::Own)
-            }
+            // the other weights of this entry have the same error
+            Ok(Value::Poison) | Err(Stop) => entry.failed = true,
             Ok(other) => {
                 entry.failed = true;
                 let message = format!("expected a tensor for a weight, found {}", other.describe(self.float));
                 let error = Diagnostic::error("type-mismatch", message).primary(entry.value.span, "expected a tensor");
                 self.fail(error.help("write a file, a tensor of a file, `t[\"name\"]`, or `none`"));
-                Ok(InitialValue::Own)
             }
         }
+        Ok(InitialValue::Own)
     }
 
     /// The patterns with `none`. Any other pattern has to decide for some weight.
@@ -269,15 +250,7 @@ impl<'p> Lower<'p> {
                 let error = Diagnostic::error("bad-pattern", message).primary(entry.span, "overridden");
                 self.fail(error.help("the last pattern that matches decides: write the general ones first"));
             } else if !entry.matches && !entry.is_none {
-                let error = Diagnostic::error("bad-pattern", format!("no weight is named `{pattern}`"));
-                let label = match did_you_mean(pattern, names.clone()) {
-                    Some(meant) => format!("do you mean `{meant}`?"),
-                    None => "matches nothing".to_owned(),
-                };
-                let some: Vec<&str> = names.clone().take(6).collect();
-                let more = if names.clone().count() > some.len() { ", …" } else { "" };
-                let help = format!("weights are {}{more}", some.join(", "));
-                self.fail(error.primary(entry.span, label).help(help));
+                self.fail(no_weight_named(pattern, names.clone(), entry.span));
             } else if entry.is_none {
                 let is_weight = entry.matches;
                 ignored.push(Ignored { pattern: pattern.clone(), is_weight, span: entry.span });

@@ -4,11 +4,10 @@
 //! They differ in what no integer holds: when compiling, a quotient beyond 64 bits and a division by zero are errors; data wraps around,
 //! and where its divisor is 0 quotient and remainder are 0, as the IR's `div` and `rem` define it.
 
-use dlc_ir::{DType, Direction, ScalarOp};
+use dlc_ir::{DType, Direction, Scalar, ScalarOp};
 
-use super::value::{Data, Value};
+use super::value::Data;
 use super::{Eval, Lower, Stop};
-use crate::diagnostic::Diagnostic;
 use crate::span::Span;
 
 /// How a quotient between two integers is rounded.
@@ -42,41 +41,32 @@ pub(crate) fn float_remainder(a: f64, b: f64) -> f64 {
 }
 
 impl<'p> Lower<'p> {
-    /// `x / y`, rounded, of integer data of equal dtype.
-    pub(crate) fn rounded_quotient(
-        &mut self,
-        rounding: Rounding,
-        x: Data,
-        y: Data,
-        spans: &[Span],
-        span: Span,
-    ) -> Eval<Data> {
-        let operands = [x, y];
-        let truncated = self.map_aligned(ScalarOp::Div, &operands, spans, span)?;
+    /// The quotient of two operands, rounded, of integer data of equal dtype.
+    pub(crate) fn rounded_quotient(&mut self, rounding: Rounding, operands: [Data; 2], span: Span) -> Eval<Data> {
+        let truncated = self.map_aligned(ScalarOp::Div, &operands, span)?;
         if operands[0].dtype == DType::U8 && rounding == Rounding::Down {
             return Ok(truncated); // neither is negative
         }
         // The sign of what truncation leaves out: -1 where the exact quotient is below the truncated one, 1 where it is above.
-        let rest = self.map_aligned(ScalarOp::Rem, &operands, spans, span)?;
+        let rest = self.map_aligned(ScalarOp::Rem, &operands, span)?;
         let rest = self.map1(ScalarOp::Sign, &rest, span)?;
         let sign = self.map1(ScalarOp::Sign, &operands[1], span)?;
-        let side = self.map_aligned(ScalarOp::Mul, &[rest, sign], spans, span)?;
-        let zero = self.as_data(Value::int(0), side.dtype, "a quotient", span)?;
+        let side = self.map_aligned(ScalarOp::Mul, &[rest, sign], span)?;
         let f = if rounding == Rounding::Down { ScalarOp::Min } else { ScalarOp::Max };
-        let step = self.map_aligned(f, &[side, zero], spans, span)?;
+        let step = self.with_number(f, &side, Scalar::Int(0), span)?;
         self.map(ScalarOp::Add, &[&truncated, &step], span)
     }
 
     /// A remainder by `divisor`, which has the sign of what was divided, with that of the divisor.
-    pub(crate) fn floored(&mut self, rest: Data, divisor: Data, spans: &[Span], span: Span) -> Eval<Data> {
+    pub(crate) fn floored(&mut self, rest: Data, divisor: Data, span: Span) -> Eval<Data> {
         if rest.dtype == DType::U8 {
             return Ok(rest); // neither is negative
         }
         let sign = self.map1(ScalarOp::Sign, &rest, span)?;
         let other = self.map1(ScalarOp::Sign, &divisor, span)?;
         let other = self.map1(ScalarOp::Neg, &other, span)?;
-        let differs = self.map_aligned(ScalarOp::Compare(Direction::Eq), &[sign, other], spans, span)?;
-        let moved = self.map_aligned(ScalarOp::Add, &[rest.clone(), divisor], spans, span)?;
+        let differs = self.map_aligned(ScalarOp::Compare(Direction::Eq), &[sign, other], span)?;
+        let moved = self.map_aligned(ScalarOp::Add, &[rest.clone(), divisor], span)?;
         self.map(ScalarOp::Select, &[&differs, &moved, &rest], span)
     }
 
@@ -84,8 +74,8 @@ impl<'p> Lower<'p> {
     pub(crate) fn unrounded(&mut self, found: &Data, op_span: Span) -> Stop {
         let found = found.show(self.float);
         let message = format!("expected floating-point data for `/`, found {found}");
-        let error = Diagnostic::error("type-mismatch", message);
-        let error = error.primary(self.at(op_span), "an integer quotient has to be rounded, and `/` does not round");
+        let label = "an integer quotient has to be rounded, and `/` does not round";
+        let error = self.problem("type-mismatch", message, op_span, label);
         self.fail(error.help(
             "for a fraction, write `float(x) / y`; to round down, `floor_div(x, y)`; to round up, `ceil_div(x, y)`",
         ))

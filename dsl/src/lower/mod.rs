@@ -23,7 +23,7 @@ use ir::DType;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, has_errors, tidy};
 use crate::hir::{Definition, Program};
 use crate::span::Span;
 
@@ -210,8 +210,30 @@ impl<'p> Lower<'p> {
         span: Span,
         label: impl Into<String>,
     ) -> Stop {
-        let at = self.at(span);
-        self.fail(Diagnostic::error(code, message).primary(at, label))
+        self.fail(self.problem(code, message, span, label))
+    }
+
+    /// Such an error, to which more is to be added before it is reported.
+    pub(crate) fn problem(
+        &self,
+        code: &'static str,
+        message: impl Into<String>,
+        span: Span,
+        label: impl Into<String>,
+    ) -> Diagnostic {
+        Diagnostic::error(code, message).primary(self.at(span), label)
+    }
+
+    /// What was found, unless there were errors.
+    pub(crate) fn settled<T>(&mut self, found: Eval<T>) -> Result<T, Vec<Diagnostic>> {
+        let mut diagnostics = std::mem::take(&mut self.diagnostics);
+        match found {
+            Ok(found) if !has_errors(&diagnostics) => Ok(found),
+            _ => {
+                tidy(&mut diagnostics);
+                Err(diagnostics)
+            }
+        }
     }
 
     /// The span in the user's source for a span of the current frame: the span itself, or the call that

@@ -1,43 +1,35 @@
 //! Operators: on compile-time numbers, and on data with its broadcasting rules.
 
+use std::rc::Rc;
+
 use dlc_ir::op::{Broadcast, Dot, Reshape, Transpose};
-use dlc_ir::{DType, Direction, ScalarOp, Shape};
+use dlc_ir::{DType, Direction, Op, Scalar, ScalarOp, Shape};
 
 use super::integer::{float_remainder, remainder};
 use super::value::{Axis, Data, Value};
 use super::{Eval, Lower, MAX_LIST, Stop};
-use crate::ast::BinaryOp;
+use crate::ast::{BinaryOp, UnaryOp};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Expr, Operation};
 use crate::span::Span;
 
 impl<'p> Lower<'p> {
-    pub(crate) fn negate(&mut self, value: Value<'p>, span: Span) -> Eval<Value<'p>> {
-        match value {
-            Value::Int(i, _) => match i.checked_neg() {
-                Some(i) => Ok(Value::int(i)),
-                None => Err(self.overflow(span)),
-            },
-            Value::Float(x) => Ok(Value::Float(-x)),
-            Value::Data(d) => Ok(Value::Data(self.map1(ScalarOp::Neg, &d, span)?)),
-            other => Err(self.no_operand("-", &other, span)),
+    /// `-x`, `not x`.
+    pub(crate) fn unary(&mut self, op: UnaryOp, value: Value<'p>, span: Span) -> Eval<Value<'p>> {
+        match (op, value) {
+            (UnaryOp::Neg, Value::Int(i, _)) => i.checked_neg().map(Value::int).ok_or_else(|| self.overflow(span)),
+            (UnaryOp::Neg, Value::Float(x)) => Ok(Value::Float(-x)),
+            (UnaryOp::Neg, Value::Data(d)) => self.map1(ScalarOp::Neg, &d, span).map(Value::Data),
+            (UnaryOp::Not, Value::Bool(b)) => Ok(Value::Bool(!b)),
+            (UnaryOp::Not, Value::Data(d)) if d.dtype == DType::Bool => {
+                self.map1(ScalarOp::Not, &d, span).map(Value::Data)
+            }
+            (_, Value::Poison) => Err(Stop),
+            (op, other) => {
+                let message = format!("`{}` is not defined for {}", op.symbol(), other.describe(self.float));
+                Err(self.error("type-mismatch", message, span, "no such operation"))
+            }
         }
-    }
-
-    pub(crate) fn not(&mut self, value: Value<'p>, span: Span) -> Eval<Value<'p>> {
-        match value {
-            Value::Bool(b) => Ok(Value::Bool(!b)),
-            Value::Data(d) if d.dtype == DType::Bool => Ok(Value::Data(self.map1(ScalarOp::Not, &d, span)?)),
-            other => Err(self.no_operand("not", &other, span)),
-        }
-    }
-
-    fn no_operand(&mut self, op: &str, value: &Value<'p>, span: Span) -> Stop {
-        if matches!(value, Value::Poison) {
-            return Stop;
-        }
-        let message = format!("`{op}` is not defined for {}", value.describe(self.float));
-        self.error("type-mismatch", message, span, "no such operation")
     }
 
     pub(crate) fn overflow(&mut self, span: Span) -> Stop {
@@ -74,12 +66,8 @@ impl<'p> Lower<'p> {
             (a, b) if matches!((&a, &b), (Value::Data(_), _) | (_, Value::Data(_))) => {
                 self.binary_data(op, op_span, (a, a_span), (b, b_span), span)
             }
-            (Int(a, la), Int(b, lb)) => {
-                let value = self.binary_ints(op, a, b, span)?;
-                // `T * 1` is no longer the axis T, but `T` alone compared or added is not either.
-                let _ = (la, lb);
-                Ok(value)
-            }
+            // the result is no dimension, not even `T * 1`
+            (Int(a, _), Int(b, _)) => self.binary_ints(op, a, b, span),
             (Int(a, _), Float(b)) => self.binary_floats(op, a as f64, b, span),
             (Float(a), Int(b, _)) => self.binary_floats(op, a, b as f64, span),
             (Float(a), Float(b)) => self.binary_floats(op, a, b, span),
@@ -120,9 +108,7 @@ impl<'p> Lower<'p> {
             Mul => a.checked_mul(b),
             Div if a.checked_rem(b).is_some_and(|rest| rest != 0) => {
                 let message = format!("{a} is not divisible by {b}");
-                let at = self.at(span);
-                let error =
-                    Diagnostic::error("not-divisible", message).primary(at, format!("remainder {}", remainder(a, b)));
+                let error = self.problem("not-divisible", message, span, format!("remainder {}", remainder(a, b)));
                 let help = format!(
                     "for a fraction, write `float({a}) / {b}`; to round down, `floor_div({a}, {b})`; to round up, `ceil_div({a}, {b})`"
                 );
@@ -132,43 +118,28 @@ impl<'p> Lower<'p> {
             Rem => Some(remainder(a, b)),
             Pow if b < 0 => return Ok(Value::Float(libm::pow(a as f64, b as f64))),
             Pow => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
-            Eq => return Ok(Value::Bool(a == b)),
-            Ne => return Ok(Value::Bool(a != b)),
-            Lt => return Ok(Value::Bool(a < b)),
-            Le => return Ok(Value::Bool(a <= b)),
-            Gt => return Ok(Value::Bool(a > b)),
-            Ge => return Ok(Value::Bool(a >= b)),
-            And | Or | MatMul => {
-                let message = format!("`{}` is not defined for numbers", op.symbol());
-                return Err(self.error("type-mismatch", message, span, "no such operation"));
-            }
+            _ => return self.binary_numbers(op, DType::I64, [Scalar::Int(a), Scalar::Int(b)], span),
         };
         number.map(Value::int).ok_or_else(|| self.overflow(span))
     }
 
     fn binary_floats(&mut self, op: BinaryOp, a: f64, b: f64, span: Span) -> Eval<Value<'p>> {
-        use BinaryOp::*;
-        Ok(match op {
-            Add => Value::Float(a + b),
-            Sub => Value::Float(a - b),
-            Mul => Value::Float(a * b),
-            Div | Rem if b == 0.0 => {
-                return Err(self.by_zero(&format!("{a:?}"), span));
-            }
-            Div => Value::Float(a / b),
-            Rem => Value::Float(float_remainder(a, b)),
-            Pow => Value::Float(libm::pow(a, b)),
-            Eq => Value::Bool(a == b),
-            Ne => Value::Bool(a != b),
-            Lt => Value::Bool(a < b),
-            Le => Value::Bool(a <= b),
-            Gt => Value::Bool(a > b),
-            Ge => Value::Bool(a >= b),
-            And | Or | MatMul => {
+        match op {
+            BinaryOp::Div | BinaryOp::Rem if b == 0.0 => Err(self.by_zero(&format!("{a:?}"), span)),
+            BinaryOp::Rem => Ok(Value::Float(float_remainder(a, b))),
+            _ => self.binary_numbers(op, DType::F64, [Scalar::Float(a), Scalar::Float(b)], span),
+        }
+    }
+
+    /// An operator on numbers that is the same function as on data.
+    fn binary_numbers(&mut self, op: BinaryOp, dtype: DType, args: [Scalar; 2], span: Span) -> Eval<Value<'p>> {
+        match function(op) {
+            None | Some(ScalarOp::And | ScalarOp::Or) => {
                 let message = format!("`{}` is not defined for numbers", op.symbol());
-                return Err(self.error("type-mismatch", message, span, "no such operation"));
+                Err(self.error("type-mismatch", message, span, "no such operation"))
             }
-        })
+            Some(f) => Ok(f.eval(dtype, &args).into()),
+        }
     }
 
     fn binary_data(
@@ -196,26 +167,7 @@ impl<'p> Lower<'p> {
         let what = format!("`{}`", op.symbol());
         let x = self.as_data(a, dtype, &what, a_span)?;
         let y = self.as_data(b, dtype, &what, b_span)?;
-        if op == MatMul {
-            return Ok(Value::Data(self.matmul(x, y, span)?));
-        }
-        let f = match op {
-            Or => ScalarOp::Or,
-            And => ScalarOp::And,
-            Eq => ScalarOp::Compare(Direction::Eq),
-            Ne => ScalarOp::Compare(Direction::Ne),
-            Lt => ScalarOp::Compare(Direction::Lt),
-            Le => ScalarOp::Compare(Direction::Le),
-            Gt => ScalarOp::Compare(Direction::Gt),
-            Ge => ScalarOp::Compare(Direction::Ge),
-            Add => ScalarOp::Add,
-            Sub => ScalarOp::Sub,
-            Mul => ScalarOp::Mul,
-            Div => ScalarOp::Div,
-            Rem => ScalarOp::Rem,
-            Pow => ScalarOp::Pow,
-            MatMul => return Err(Stop),
-        };
+        let Some(f) = function(op) else { return Ok(Value::Data(self.matmul(x, y, span)?)) };
         let allowed = match op {
             And | Or => dtype == DType::Bool,
             Add | Sub | Mul | Div | Rem => dtype != DType::Bool,
@@ -230,9 +182,8 @@ impl<'p> Lower<'p> {
             let message = format!("`{}` is not defined for {found}", op.symbol());
             return Err(self.error("type-mismatch", message, op_span, "no such operation on this dtype"));
         }
-        let spans = [a_span, b_span];
-        let result = self.map_aligned(f, &[x, y.clone()], &spans, span)?;
-        Ok(Value::Data(if op == Rem { self.floored(result, y, &spans, span)? } else { result }))
+        let result = self.map_aligned(f, &[x, y.clone()], span)?;
+        Ok(Value::Data(if op == Rem { self.floored(result, y, span)? } else { result }))
     }
 
     fn small_power(&mut self, x: &Data, n: i64, span: Span) -> Eval<Data> {
@@ -242,13 +193,10 @@ impl<'p> Lower<'p> {
                 self.stretch_to(&one, &x.axes, span)
             }
             1 => Ok(x.clone()),
+            2 => self.map(ScalarOp::Mul, &[x, x], span),
             _ => {
                 let square = self.map(ScalarOp::Mul, &[x, x], span)?;
-                match n {
-                    2 => Ok(square),
-                    3 => self.map(ScalarOp::Mul, &[&square, x], span),
-                    _ => self.map(ScalarOp::Mul, &[&square, &square], span),
-                }
+                self.map(ScalarOp::Mul, &[&square, if n == 3 { x } else { &square }], span)
             }
         }
     }
@@ -260,47 +208,59 @@ impl<'p> Lower<'p> {
 
     /// A scalar function of tensors of equal shape; the first names the axes.
     pub(crate) fn map(&mut self, f: ScalarOp, operands: &[&Data], span: Span) -> Eval<Data> {
-        let mut result = self.emit(f, operands, span)?;
-        result.axes = operands[0].axes.clone();
-        Ok(result)
+        self.emit_as(f, operands, operands[0].axes.clone(), span)
+    }
+
+    /// Adds an operator whose result has these axes.
+    pub(crate) fn emit_as(
+        &mut self,
+        op: impl Into<Op>,
+        operands: &[&Data],
+        axes: impl Into<Rc<[Axis]>>,
+        span: Span,
+    ) -> Eval<Data> {
+        Ok(Data { axes: axes.into(), ..self.emit(op, operands, span)? })
+    }
+
+    /// A scalar function of a tensor and a number of its dtype.
+    pub(crate) fn with_number(&mut self, f: ScalarOp, x: &Data, number: Scalar, span: Span) -> Eval<Data> {
+        let number = self.scalar(x.dtype, number, span)?;
+        let number = self.stretch_to(&number, &x.axes, span)?;
+        self.map(f, &[x, &number], span)
     }
 
     /// A scalar function of tensors whose shapes are aligned first.
-    pub(crate) fn map_aligned(&mut self, f: ScalarOp, operands: &[Data], spans: &[Span], span: Span) -> Eval<Data> {
+    pub(crate) fn map_aligned(&mut self, f: ScalarOp, operands: &[Data], span: Span) -> Eval<Data> {
         let data = if f == ScalarOp::Select { &operands[1..] } else { operands };
         if let Some(other) = data.iter().find(|d| d.dtype != data[0].dtype) {
             let (first, second) = (data[0].show(self.float), other.show(self.float));
             let message = format!("{first} and {second} have different dtypes");
-            let (at, a, b) = (self.at(span), data[0].origin, other.origin);
-            let mut error = Diagnostic::error("type-mismatch", message).primary(at, "incompatible");
-            error = origins(error, at, &[(a, first), (b, second)]);
+            let error = self.problem("type-mismatch", message, span, "incompatible");
+            let error = self.with_origins(error, &[&data[0], other]);
             let (a, b) = (data[0].dtype, other.dtype);
             return Err(self.fail(error.help(format!("found {a} and {b}; convert one of them: `{a}(…)`, `{b}(…)`"))));
         }
-        let axes = self.align(operands, spans, span)?;
+        let axes = self.align(operands, span)?;
         let stretched: Vec<Data> = operands.iter().map(|d| self.stretch_to(d, &axes, span)).collect::<Eval<_>>()?;
-        let mut result = self.emit(f, &stretched.iter().collect::<Vec<_>>(), span)?;
-        result.axes = axes.into();
-        Ok(result)
+        self.emit_as(f, &stretched.iter().collect::<Vec<_>>(), axes, span)
     }
 
     /// The common axes of tensors; missing leading axes and `_` are broadcast.
-    fn align(&mut self, operands: &[Data], spans: &[Span], span: Span) -> Eval<Vec<Axis>> {
+    fn align(&mut self, operands: &[Data], span: Span) -> Eval<Vec<Axis>> {
         let rank = operands.iter().map(Data::rank).max().unwrap_or(0);
         let mut axes: Vec<Axis> = vec![];
         for i in 0..rank {
             let mut found: Option<Axis> = None;
-            for (operand, _) in operands.iter().zip(spans) {
+            for operand in operands {
                 let Some(at) = (i + operand.rank()).checked_sub(rank) else { continue };
                 let axis = &operand.axes[at];
                 found = Some(match found {
-                    None => axis.clone(),
-                    Some(other) if other.stretch => axis.clone(),
+                    None | Some(Axis { stretch: true, .. }) => axis.clone(),
                     Some(other) if axis.stretch => other,
                     Some(other) if self.agree(&other, axis) => {
                         Axis { label: other.label.or(axis.label.clone()), ..other }
                     }
-                    Some(other) => return Err(self.misaligned(operands, spans, span, (&other, axis))),
+                    Some(other) => return Err(self.misaligned(operands, span, (&other, axis))),
                 });
             }
             axes.push(found.expect("some operand has the rank"));
@@ -308,18 +268,15 @@ impl<'p> Lower<'p> {
         Ok(axes)
     }
 
-    fn misaligned(&mut self, operands: &[Data], spans: &[Span], span: Span, (a, b): (&Axis, &Axis)) -> Stop {
+    fn misaligned(&mut self, operands: &[Data], span: Span, (a, b): (&Axis, &Axis)) -> Stop {
         let shown: Vec<String> = operands.iter().map(|d| d.show(self.float)).collect();
         let message = format!("{} have different shapes", shown.join(" and "));
-        let at = self.at(span);
         let label = match a.size == b.size {
             true => format!("`{a}` and `{b}` are different dimensions, though both are {} now", a.size),
             false => "incompatible".to_owned(),
         };
-        let mut error = Diagnostic::error("shape-mismatch", message).primary(at, label);
-        let places: Vec<(Span, String)> =
-            operands.iter().zip(spans).zip(shown).map(|((d, _), text)| (d.origin, text)).collect();
-        error = origins(error, at, &places);
+        let error = self.problem("shape-mismatch", message, span, label);
+        let mut error = self.with_origins(error, &operands.iter().collect::<Vec<_>>());
         let ones = operands.iter().any(|d| d.axes.iter().any(|axis| axis.size == 1 && !axis.stretch));
         if ones || operands.iter().any(|d| d.rank() != operands[0].rank()) {
             error = error.help(
@@ -351,10 +308,7 @@ impl<'p> Lower<'p> {
         }
         let shape: Shape = axes.iter().map(|axis| axis.size).collect();
         let op = Broadcast { shape, axes: kept.iter().map(|i| i + missing).collect() };
-        let mut result = self.emit(op, &[&dense], span)?;
-        result.axes = axes.into();
-        result.origin = x.origin;
-        Ok(result)
+        Ok(Data { origin: x.origin, ..self.emit_as(op, &[&dense], axes, span)? })
     }
 
     /// The same elements with other axes; `dense` is kept if only broadcast axes are added.
@@ -363,14 +317,10 @@ impl<'p> Lower<'p> {
         if shape == x.shape() {
             return Ok(Data { axes: axes.into(), dense: None, ..x.clone() });
         }
-        let own = self.local(x, span)?;
-        let mut result = self.emit(Reshape { shape }, &[x], span)?;
         let fixed = axes.iter().filter(|axis| !axis.stretch).map(|axis| axis.size);
-        if fixed.eq(x.axes.iter().map(|axis| axis.size)) && x.axes.iter().all(|axis| !axis.stretch) {
-            result.dense = Some(own);
-        }
-        result.axes = axes.into();
-        Ok(result)
+        let only_adds = fixed.eq(x.axes.iter().map(|axis| axis.size)) && x.axes.iter().all(|axis| !axis.stretch);
+        let dense = if only_adds { Some(self.local(x, span)?) } else { None };
+        Ok(Data { dense, ..self.emit_as(Reshape { shape }, &[x], axes, span)? })
     }
 
     /// The last two axes exchanged.
@@ -382,11 +332,14 @@ impl<'p> Lower<'p> {
         }
         let mut perm: Vec<usize> = (0..rank).collect();
         perm.swap(rank - 2, rank - 1);
-        let own = self.local(&x, span)?;
-        let mut result = self.emit(Transpose { perm: perm.clone() }, &[&x], span)?;
-        result.axes = perm.iter().map(|&i| x.axes[i].clone()).collect();
-        result.transpose_of = Some(own);
-        Ok(result)
+        let transpose_of = Some(self.local(&x, span)?);
+        Ok(Data { transpose_of, ..self.permuted(&x, perm, span)? })
+    }
+
+    /// The axes in another order.
+    pub(crate) fn permuted(&mut self, x: &Data, perm: Vec<usize>, span: Span) -> Eval<Data> {
+        let axes: Vec<Axis> = perm.iter().map(|&i| x.axes[i].clone()).collect();
+        self.emit_as(Transpose { perm }, &[x], axes, span)
     }
 
     /// `x @ y`: contracts the last axis of `x` with the second-to-last of `y`; the axes before these are batch axes.
@@ -401,15 +354,13 @@ impl<'p> Lower<'p> {
         if !fits || !batched {
             let (a, b) = (x.show(self.float), y.show(self.float));
             let message = format!("{a} and {b} cannot be multiplied");
-            let at = self.at(span);
             let label = if p == 0 || q == 0 {
                 "a scalar has no axis to contract".to_owned()
             } else {
                 format!("the last axis of {a} is contracted with the second-to-last of {b}")
             };
-            let error = Diagnostic::error("shape-mismatch", message).primary(at, label);
-            let error = origins(error, at, &[(x.origin, a), (y.origin, b)]);
-            return Err(self.fail(error));
+            let error = self.problem("shape-mismatch", message, span, label);
+            return Err(self.fail(self.with_origins(error, &[&x, &y])));
         }
         // A transposed operand is read without a copy.
         let func = self.context().id;
@@ -419,28 +370,44 @@ impl<'p> Lower<'p> {
         };
         let batches: Vec<usize> = (0..batch).collect();
         let op = Dot { lhs: vec![p - 1], rhs: vec![last], lhs_batch: batches.clone(), rhs_batch: batches };
-        let mut result = self.emit(op, &[&x, &right], span)?;
-        let mut axes: Vec<Axis> = x.axes[..p - 1].to_vec();
-        if q > 1 {
-            axes.push(y.axes[q - 1].clone());
-        }
-        for axis in &mut axes {
-            axis.stretch = false;
-        }
-        let elements = axes.iter().fold(1u64, |n, axis| n.saturating_mul(axis.size as u64));
+        let kept = x.axes[..p - 1].iter().chain(y.axes.last().filter(|_| q > 1));
+        let axes: Vec<Axis> = kept.map(|axis| Axis { stretch: false, ..axis.clone() }).collect();
+        let result = self.emit_as(op, &[&x, &right], axes, span)?;
+        let elements = result.axes.iter().fold(1u64, |n, axis| n.saturating_mul(axis.size as u64));
         self.flops = self.flops.saturating_add(elements.saturating_mul(2 * x.axes[p - 1].size as u64));
-        result.axes = axes.into();
         Ok(result)
+    }
+
+    /// Adds the origins of tensors to an error at its primary span, unless they are that.
+    pub(crate) fn with_origins(&self, mut error: Diagnostic, tensors: &[&Data]) -> Diagnostic {
+        let at = error.span();
+        for (i, data) in tensors.iter().enumerate() {
+            let again = tensors[..i].iter().any(|other| other.origin == data.origin);
+            if at != Some(data.origin) && !again {
+                error = error.secondary(data.origin, format!("this is {}", data.show(self.float)));
+            }
+        }
+        error
     }
 }
 
-/// Adds the origins of the operands, unless the primary span contains them.
-pub(crate) fn origins(mut error: Diagnostic, at: Span, places: &[(Span, String)]) -> Diagnostic {
-    for (i, (origin, text)) in places.iter().enumerate() {
-        let again = places[..i].iter().any(|(other, _)| other == origin);
-        if *origin != at && !again {
-            error = error.secondary(*origin, format!("this is {text}"));
-        }
-    }
-    error
+/// The function of elements that an operator is; none of the matrix product.
+fn function(op: BinaryOp) -> Option<ScalarOp> {
+    Some(match op {
+        BinaryOp::Or => ScalarOp::Or,
+        BinaryOp::And => ScalarOp::And,
+        BinaryOp::Eq => ScalarOp::Compare(Direction::Eq),
+        BinaryOp::Ne => ScalarOp::Compare(Direction::Ne),
+        BinaryOp::Lt => ScalarOp::Compare(Direction::Lt),
+        BinaryOp::Le => ScalarOp::Compare(Direction::Le),
+        BinaryOp::Gt => ScalarOp::Compare(Direction::Gt),
+        BinaryOp::Ge => ScalarOp::Compare(Direction::Ge),
+        BinaryOp::Add => ScalarOp::Add,
+        BinaryOp::Sub => ScalarOp::Sub,
+        BinaryOp::Mul => ScalarOp::Mul,
+        BinaryOp::Div => ScalarOp::Div,
+        BinaryOp::Rem => ScalarOp::Rem,
+        BinaryOp::Pow => ScalarOp::Pow,
+        BinaryOp::MatMul => return None,
+    })
 }

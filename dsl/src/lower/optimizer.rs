@@ -46,19 +46,16 @@ impl<'p> Lower<'p> {
             let old = weights.get(&weight).cloned().unwrap_or_else(|| self.weight_value(weight));
             let states = self.weights.len();
             let own = self.own_name(weight, before);
-            let new = self.optimize_one(&optimizer, (weight, own), old.clone(), gradient)?;
-            let new = match &is_due {
-                None => new,
-                Some(is_due) => {
-                    for state in states..self.weights.len() {
-                        let before = self.weight_value(state);
-                        let Some(after) = self.context().writes.get(&state).cloned() else { continue };
-                        let after = self.chosen(is_due, &after, &before, update.span)?;
-                        self.context().writes.insert(state, after);
-                    }
-                    self.chosen(is_due, &new, &old, update.span)?
+            let mut new = self.optimize_one(&optimizer, (weight, own), old.clone(), gradient)?;
+            if let Some(is_due) = &is_due {
+                for state in states..self.weights.len() {
+                    let before = self.weight_value(state);
+                    let Some(after) = self.context().writes.get(&state).cloned() else { continue };
+                    let after = self.chosen(is_due, &after, &before, update.span)?;
+                    self.context().writes.insert(state, after);
                 }
-            };
+                new = self.chosen(is_due, &new, &old, update.span)?;
+            }
             weights.insert(weight, new);
         }
         self.frames.pop();
@@ -154,9 +151,8 @@ impl<'p> Lower<'p> {
         };
         given.retain(|g| g.param > 1);
         for g in &given {
-            if let Value::Map(entries) = &g.value {
-                let patterns: Vec<_> = entries.iter().map(|(name, _, span)| (name.to_string(), *span)).collect();
-                self.check_patterns(&patterns)?;
+            if let Value::Map(patterns, _) = &g.value {
+                self.check_patterns(patterns)?;
             }
         }
         Ok(Optimizer { definition, given, callee: call.name.span, span: call.span })
@@ -180,30 +176,20 @@ impl<'p> Lower<'p> {
         gradient: Data,
     ) -> Eval<Data> {
         let name = self.weights[weight].name.clone();
-        let mut old = old;
-        let mut gradient = gradient;
-        for data in [&mut old, &mut gradient] {
-            // The optimizer does not see the layer's names of axes.
-            if data.axes.iter().any(|axis| *axis != Axis::new(axis.size)) {
-                data.axes = data.axes.iter().map(|axis| Axis::new(axis.size)).collect();
-            }
-        }
-        let mut given = vec![];
-        for (param, data) in [(0, old.clone()), (1, gradient)] {
-            given.push(BoundArg { param, value: Value::Data(data), span: optimizer.callee });
-        }
+        // The optimizer does not see the layer's names of axes.
+        let unnamed = |data: Data| Data { axes: data.axes.iter().map(|axis| Axis::new(axis.size)).collect(), ..data };
+        let [old, gradient] = [old, gradient].map(unnamed);
+        let tensors = [old.clone(), gradient].into_iter().enumerate();
+        let mut given: Vec<BoundArg<'p>> =
+            tensors.map(|(param, data)| BoundArg { param, value: Value::Data(data), span: optimizer.callee }).collect();
         for g in &optimizer.given {
             let value = match &g.value {
-                Value::Map(entries) => {
-                    let fitting = entries.iter().rev().find(|(pattern, ..)| pattern::fits(pattern, &name));
-                    match fitting {
-                        Some((_, value, _)) => value.clone(),
-                        None => {
-                            let message = format!("the map has no entry for the weight `{name}`");
-                            let label = "add an entry for `\"**\"`";
-                            return Err(self.error("bad-pattern", message, g.span, label));
-                        }
-                    }
+                Value::Map(patterns, values) => {
+                    let Some(fitting) = patterns.iter().rposition(|(pattern, _)| pattern::fits(pattern, &name)) else {
+                        let message = format!("the map has no entry for the weight `{name}`");
+                        return Err(self.error("bad-pattern", message, g.span, "add an entry for `\"**\"`"));
+                    };
+                    values[fitting].clone()
                 }
                 value => value.clone(),
             };
@@ -224,13 +210,8 @@ impl<'p> Lower<'p> {
         self.phase = outer;
         let value = value?;
         if let Some(own) = self.weights[known..].iter().find(|weight| !weight.is_state) {
-            let span = own.span;
-            return Err(self.not_of_the_model(
-                "an optimizer",
-                optimizer.span,
-                span,
-                "declare a `state` for what it keeps between steps",
-            ));
+            let (span, help) = (own.span, "declare a `state` for what it keeps between steps");
+            return Err(self.not_of_the_model("an optimizer", optimizer.span, span, help));
         }
         match value {
             Value::Data(new) if new.ty() == old.ty() => Ok(new),

@@ -40,12 +40,6 @@ pub(crate) struct Functions {
     keep: FxHashSet<Symbol>,
 }
 
-impl std::fmt::Debug for Functions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.list.keys()).finish()
-    }
-}
-
 impl Functions {
     /// The function of this structure: `function`, under a name that is free, unless there is one already.
     pub fn share(&mut self, mut function: Function) -> &Function {
@@ -78,20 +72,31 @@ impl Functions {
         size(function, &sizes)
     }
 
-    /// Adds a function that is never inlined.
-    pub fn keep(&mut self, function: Function) -> &Function {
+    /// Adds a function that is never inlined; the result is its name.
+    pub fn keep(&mut self, function: Function) -> Symbol {
         let name = self.share(function).name.clone();
         self.keep.insert(name.clone());
-        &self.list[&name]
+        name
+    }
+
+    /// Which nodes of a function under construction the `roots` are computed from.
+    pub fn live(&self, function: &Function, roots: impl IntoIterator<Item = ir::Value>) -> Vec<bool> {
+        // Which arguments of each function some result is computed from; each function comes before its callers.
+        let mut known: FxHashMap<&Symbol, Vec<bool>> = FxHashMap::default();
+        for callee in self.list.values() {
+            let live = live_nodes(callee, callee.results.iter().map(|r| r.value), &known);
+            known.insert(&callee.name, callee.arg_values().iter().map(|v| live[v.node.index()]).collect());
+        }
+        live_nodes(function, roots, &known)
     }
 
     /// All functions, then `entry`; those called once are inlined.
     pub fn into_graph(self, entry: Function, sources: Vec<Arc<str>>) -> Graph {
-        let mut calls: FxHashMap<Symbol, usize> = FxHashMap::default();
+        let mut calls: FxHashMap<Symbol, usize> = self.keep.into_iter().map(|name| (name, 2)).collect();
         // Callers come last, so that calls in dead functions are not counted.
         for function in self.list.values().chain([&entry]).rev() {
-            if function.name != entry.name && !calls.contains_key(&function.name) && !self.keep.contains(&function.name)
-            {
+            let name = &function.name;
+            if *name != entry.name && !calls.contains_key(name) {
                 continue;
             }
             for (_, _, op) in function.ops() {
@@ -102,9 +107,6 @@ impl Functions {
                     _ => {}
                 }
             }
-        }
-        for name in &self.keep {
-            *calls.entry(name.clone()).or_default() += 2;
         }
         let mut fates: FxHashMap<Symbol, Fate> = FxHashMap::default();
         let mut graph = Graph::new();
@@ -139,6 +141,14 @@ impl Functions {
     }
 }
 
+/// A function with these results, which have no names.
+pub(crate) fn finished(mut builder: Builder, results: &[ir::Value]) -> Function {
+    for &result in results {
+        builder.output(None, result);
+    }
+    builder.finish()
+}
+
 /// An unused name: `base`, or `base` with a number from 2 on. Numbers are never reused, so each
 /// search continues where the last one ended.
 fn fresh(base: &str, numbers: &mut FxHashMap<String, usize>, taken: impl Fn(&Symbol) -> bool) -> Symbol {
@@ -168,16 +178,16 @@ fn settle(function: &Function, fates: &FxHashMap<Symbol, Fate>) -> Function {
         return function.clone();
     }
     let rewritten: Result<Function, std::convert::Infallible> = function.try_rewrite(|new, _, node, operands| {
-        let renamed = match node.op() {
-            Some(Op::Call(call)) => match fates.get(&call.func) {
-                Some(Fate::Inline(body)) => return Ok(copy_into(new, body, operands).into()),
-                Some(Fate::Call(name)) => Some(Op::from(Call { func: name.clone(), ..call.clone() })),
-                None => None,
-            },
-            Some(Op::Gradient(gradient)) => match fates.get(&gradient.func) {
-                Some(Fate::Call(name)) => Some(Op::from(Gradient { func: name.clone(), ..gradient.clone() })),
-                _ => None,
-            },
+        let callee = match node.op() {
+            Some(Op::Call(Call { func, .. }) | Op::Gradient(Gradient { func, .. })) => fates.get(func),
+            _ => None,
+        };
+        let renamed: Option<Op> = match (node.op(), callee) {
+            (Some(Op::Call(_)), Some(Fate::Inline(body))) => return Ok(copy_into(new, body, operands).into()),
+            (Some(Op::Call(call)), Some(Fate::Call(name))) => Some(Call { func: name.clone(), ..call.clone() }.into()),
+            (Some(Op::Gradient(gradient)), Some(Fate::Call(name))) => {
+                Some(Gradient { func: name.clone(), ..gradient.clone() }.into())
+            }
             _ => None,
         };
         let id = match renamed {
@@ -186,13 +196,12 @@ fn settle(function: &Function, fates: &FxHashMap<Symbol, Fate>) -> Function {
         };
         Ok(values_of(id, node.types.len()))
     });
-    match rewritten {
-        Ok(function) => function.compacted(),
-    }
+    let Ok(function) = rewritten;
+    function.compacted()
 }
 
 /// Copies the operators of `body` with `args` for its arguments; the result are its results.
-fn copy_into(into: &mut Function, body: &Function, args: &[ir::Value]) -> Vec<ir::Value> {
+pub(crate) fn copy_into(into: &mut Function, body: &Function, args: &[ir::Value]) -> Vec<ir::Value> {
     let mut map: Vec<SmallVec<[ir::Value; 1]>> = vec![SmallVec::new(); body.node_count()];
     for (id, node) in body.nodes() {
         map[id.index()] = match &node.def {
@@ -205,11 +214,6 @@ fn copy_into(into: &mut Function, body: &Function, args: &[ir::Value]) -> Vec<ir
         };
     }
     body.results.iter().map(|r| map[r.value.node.index()][r.value.result as usize]).collect()
-}
-
-/// Copies a function's body into a function under construction.
-pub(crate) fn splice(builder: &mut Builder, body: &Function, args: &[ir::Value]) -> Vec<ir::Value> {
-    copy_into(builder.function_mut(), body, args)
 }
 
 /// Which nodes of a function the `roots` are computed from, looking into callees.
@@ -227,8 +231,7 @@ fn live_nodes(
             continue;
         }
         let callee = match node.op() {
-            Some(Op::Call(call)) => known.get(&call.func),
-            Some(Op::Gradient(gradient)) => known.get(&gradient.func),
+            Some(Op::Call(Call { func, .. }) | Op::Gradient(Gradient { func, .. })) => known.get(func),
             _ => None,
         };
         for (i, operand) in node.operands.iter().enumerate() {
@@ -236,21 +239,4 @@ fn live_nodes(
         }
     }
     live
-}
-
-/// Which arguments of each function some result is computed from; each function before its callers.
-fn live_args<'f>(functions: impl Iterator<Item = &'f Function>) -> FxHashMap<&'f Symbol, Vec<bool>> {
-    let mut known: FxHashMap<&Symbol, Vec<bool>> = FxHashMap::default();
-    for function in functions {
-        let live = live_nodes(function, function.results.iter().map(|r| r.value), &known);
-        known.insert(&function.name, function.arg_values().iter().map(|v| live[v.node.index()]).collect());
-    }
-    known
-}
-
-impl Functions {
-    /// Which nodes of a function under construction the `roots` are computed from.
-    pub fn live(&self, function: &Function, roots: impl IntoIterator<Item = ir::Value>) -> Vec<bool> {
-        live_nodes(function, roots, &live_args(self.list.values()))
-    }
 }

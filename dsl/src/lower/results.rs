@@ -2,7 +2,6 @@
 
 use super::value::{Data, Value};
 use super::{Eval, Lower, Stop};
-use crate::diagnostic::Diagnostic;
 use crate::hir::{Definition, Dim, Element, Expr, ExprKind, ResultDecl, TypeKind};
 use crate::span::Span;
 
@@ -26,9 +25,8 @@ impl<'p> Lower<'p> {
                 let count = if let Value::Tuple(values) = &other { values.len() } else { 1 };
                 let message = format!("`{callee}` declares {n} results, but returns {count}");
                 let span = declared[0].span.to(declared[n - 1].span);
-                let error = Diagnostic::error("wrong-count", message).primary(self.at(span), "declared here");
-                let at = self.at(returned.span);
-                return Err(self.fail(error.secondary(at, "returned here")));
+                let error = self.problem("wrong-count", message, span, "declared here");
+                return Err(self.fail(error.secondary(self.at(returned.span), "returned here")));
             }
         };
         let mut checked = vec![];
@@ -37,22 +35,19 @@ impl<'p> Lower<'p> {
                 ExprKind::Tuple(parts) if parts.len() == declared.len() => parts[i].span,
                 _ => returned.span,
             };
-            if !result.ty.is_data() {
-                let name = result.name.as_ref().map_or("result", |n| n.name.as_str());
-                checked.push(self.coerce(value, &result.ty, &format!("`{name}` of `{callee}`"), span)?);
-                continue;
-            }
-            checked.push(Value::Data(self.check_data(callee, result, value, span)?));
+            checked.push(self.check_result(callee, result, value, span)?);
         }
         Ok(if checked.len() == 1 { checked.remove(0) } else { Value::Tuple(checked.into()) })
     }
 
-    /// Checks one result that is data; it gets the signature's names of axes.
-    fn check_data(&mut self, callee: &str, result: &'p ResultDecl, value: Value<'p>, span: Span) -> Eval<Data> {
-        let TypeKind::Data { dtype, dims } = &result.ty.kind else { return Err(Stop) };
+    /// Checks one result; data gets the signature's names of axes.
+    fn check_result(&mut self, callee: &str, result: &'p ResultDecl, value: Value<'p>, span: Span) -> Eval<Value<'p>> {
         let name = result.name.as_ref().map_or("result", |n| n.name.as_str());
-        let number = dtype.dtype(self.float);
-        let data = self.as_data(value, number, &format!("`{name}` of `{callee}`"), span)?;
+        let what = format!("`{name}` of `{callee}`");
+        let TypeKind::Data { dtype, dims } = &result.ty.kind else {
+            return self.coerce(value, &result.ty, &what, span);
+        };
+        let data = self.as_data(value, dtype.dtype(self.float), &what, span)?;
         let rest = dims.iter().position(|dim| matches!(dim, Dim::Rest(_)));
         // What `...` is in no argument, the first result says that has it.
         let length = (data.rank() + 1).checked_sub(dims.len());
@@ -70,25 +65,23 @@ impl<'p> Lower<'p> {
             // Axes that the signature does not name are left as they are.
             axes[at..at + length].clone_from_slice(&data.axes[at..at + length]);
         }
-        Ok(Data { axes: axes.into(), ..data })
+        Ok(Value::Data(Data { axes: axes.into(), ..data }))
     }
 
     fn wrong_result(&mut self, callee: &str, result: &'p ResultDecl, data: &Data) -> Stop {
         let expected = self.show_declared(&result.ty);
         let found = data.show(self.float);
         let message = format!("`{callee}` returns {found}, but its signature declares {expected}");
-        let mut error = Diagnostic::error("wrong-result", message).primary(self.at(result.ty.span), "declared here");
+        let mut error = self.problem("wrong-result", message, result.ty.span, "declared here");
         error = error.secondary(data.origin, format!("this is {found}"));
         if let (true, Some(rest)) = (expected.contains("..."), self.frame().rest.clone()) {
             let makes = format!("`{}` makes `...` {}", rest.name, self.show_axes(&rest.axes));
             error = if rest.origin == data.origin { error.help(makes) } else { error.secondary(rest.origin, makes) };
         }
-        if let TypeKind::Data { dtype: Element::Default, .. } = &result.ty.kind
-            && data.dtype != self.float
-        {
-            let (float, own) = (self.float, data.dtype);
-            error =
-                error.help(format!("a type without dtype is {float}: write `{own}[…]`, or convert what is returned"));
+        let (float, own) = (self.float, data.dtype);
+        if own != float && matches!(result.ty.kind, TypeKind::Data { dtype: Element::Default, .. }) {
+            let help = format!("a type without dtype is {float}: write `{own}[…]`, or convert what is returned");
+            error = error.help(help);
         }
         self.fail(error)
     }

@@ -3,9 +3,10 @@
 use super::dataset::{DatasetCall, dataset_call};
 use super::pattern;
 use super::value::Value;
+use super::weights::no_weight_named;
 use super::{Eval, Lower, Request};
 use crate::ast;
-use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
+use crate::diagnostic::{Diagnostic, has_errors, tidy};
 use crate::hir::{Callee, Expr, ExprKind, Pattern, Program, Train};
 use crate::print::{expr_text, pattern_text};
 use crate::span::Span;
@@ -324,23 +325,16 @@ impl<'p> Lower<'p> {
     }
 
     /// Each pattern must match a weight.
-    pub(crate) fn check_patterns(&mut self, patterns: &[(String, Span)]) -> Eval<()> {
+    pub(crate) fn check_patterns<S: AsRef<str>>(&mut self, patterns: &[(S, Span)]) -> Eval<()> {
         let mut result = Ok(());
         for (pattern, span) in patterns {
+            let pattern = pattern.as_ref();
             let plain = pattern.strip_prefix('!').unwrap_or(pattern);
-            let names = || self.weights.iter().filter(|w| !w.is_state).map(|w| &*w.name);
-            if names().any(|name| pattern::fits(plain, name)) {
-                continue;
+            let mut names = self.weights.iter().filter(|w| !w.is_state).map(|w| &*w.name);
+            let all = names.clone();
+            if !names.any(|name| pattern::fits(plain, name)) {
+                result = Err(self.fail(no_weight_named(plain, all, *span)));
             }
-            let message = format!("no weight is named `{plain}`");
-            let error = Diagnostic::error("bad-pattern", message);
-            let error = match did_you_mean(plain, names()) {
-                Some(meant) => error.primary(*span, format!("do you mean `{meant}`?")),
-                None => error.primary(*span, "matches nothing"),
-            };
-            let some: Vec<&str> = names().take(6).collect();
-            let help = format!("weights are {}{}", some.join(", "), if names().count() > 6 { ", …" } else { "" });
-            result = Err(self.fail(error.help(help)));
         }
         result
     }

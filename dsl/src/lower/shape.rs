@@ -6,20 +6,24 @@ use super::frame::{Dimension, Rest};
 use super::value::{Axis, Data, Label, Value, show_type};
 use super::{Eval, Lower, Stop};
 use crate::diagnostic::Diagnostic;
-use crate::hir::{Dim, Element, Expr, ExprKind, Type, TypeKind};
+use crate::hir::{Dim, Element, Expr, ExprKind, Param, Type, TypeKind};
 use crate::span::Span;
 
-/// What data is matched for.
+/// Data for a parameter, whose type it has to match.
 #[derive(Clone, Copy)]
-pub(crate) struct For<'a> {
+pub(crate) struct Passed<'a, 'p> {
     /// The callee: `conv2d`.
-    pub callee: &'a str,
-    /// The parameter or result.
-    pub name: &'a str,
+    pub callee: &'p str,
+    pub param: &'p Param,
+    pub data: &'a Data,
     /// The span of the data, in the caller's source.
     pub span: Span,
-    /// Where the type is written.
-    pub declared: Span,
+}
+
+impl<'p> Passed<'_, 'p> {
+    fn name(&self) -> &'p str {
+        &self.param.name.name
+    }
 }
 
 /// The name of a size that is a single capital name.
@@ -33,70 +37,68 @@ pub(crate) fn capital(e: &Expr) -> Option<&str> {
 impl<'p> Lower<'p> {
     /// Checks data against a type and binds the type's free dimensions in the current frame. The result has the
     /// current frame's names on its axes.
-    pub(crate) fn match_type(&mut self, data: Data, ty: &'p Type, purpose: For<'_>) -> Eval<Data> {
-        let TypeKind::Data { dtype, dims } = &ty.kind else { return Ok(data) };
-        self.match_dtype(&data, *dtype, ty, purpose)?;
+    pub(crate) fn match_type(&mut self, passed: Passed<'_, 'p>) -> Eval<Data> {
+        let data = passed.data;
+        let TypeKind::Data { dtype, dims } = &passed.param.ty.kind else { return Ok(data.clone()) };
+        self.match_dtype(passed, *dtype)?;
         let rest = dims.iter().position(|d| matches!(d, Dim::Rest(_)));
         let fixed = dims.len() - usize::from(rest.is_some());
         if data.rank() < fixed || rest.is_none() && data.rank() > fixed {
-            return Err(self.mismatch("rank-mismatch", &data, ty, purpose, None));
+            return Err(self.mismatch("rank-mismatch", passed, None));
         }
         let skipped = data.rank() - fixed;
         let mut axes: Vec<Axis> = vec![];
         let mut from = data.axes.iter().cloned();
         for dim in dims {
-            match dim {
-                Dim::Rest(_) => {
-                    let leading: Vec<Axis> = from.by_ref().take(skipped).collect();
-                    self.match_rest(&leading, &data, purpose)?;
-                    axes.extend(leading);
-                }
-                Dim::Stretch => {
-                    let axis = from.next().expect("the rank was checked");
-                    axes.push(Axis { stretch: axis.size == 1, ..axis });
-                }
-                Dim::Size(size) => {
-                    let axis = from.next().expect("the rank was checked");
-                    axes.push(self.match_size(size, axis, &data, ty, purpose)?);
-                }
+            if let Dim::Rest(_) = dim {
+                let leading: Vec<Axis> = from.by_ref().take(skipped).collect();
+                self.match_rest(&leading, passed)?;
+                axes.extend(leading);
+                continue;
             }
+            let axis = from.next().expect("the rank was checked");
+            axes.push(match dim {
+                Dim::Size(size) => self.match_size(size, axis, passed)?,
+                _ => Axis { stretch: axis.size == 1, ..axis },
+            });
         }
-        Ok(Data { axes: if *axes == *data.axes { data.axes } else { axes.into() }, ..data })
+        Ok(if *axes == *data.axes { data.clone() } else { Data { axes: axes.into(), ..data.clone() } })
     }
 
-    fn match_dtype(&mut self, data: &Data, expected: Element, ty: &'p Type, purpose: For<'_>) -> Eval<()> {
-        if expected.fits(data.dtype, self.float) {
+    fn match_dtype(&mut self, passed: Passed<'_, 'p>, expected: Element) -> Eval<()> {
+        let found = passed.data.dtype;
+        if expected.fits(found, self.float) {
             return Ok(());
         }
         let help = match expected {
             Element::Default | Element::Float => {
-                let (float, found) = (self.float, data.dtype);
+                let float = self.float;
                 format!("expected {float}, the model's float type, found {found}; convert it: `float(…)`")
             }
             Element::Int => "convert it to an integer type: `i64(…)`".to_owned(),
             Element::Of(dtype) => format!("convert it: `{dtype}(…)`"),
         };
-        Err(self.mismatch("type-mismatch", data, ty, purpose, Some(help)))
+        Err(self.mismatch("type-mismatch", passed, Some(help)))
     }
 
     /// Checks the axes that `...` denotes in one argument against those of the others; the first binds it.
-    fn match_rest(&mut self, axes: &[Axis], data: &Data, purpose: For<'_>) -> Eval<()> {
+    fn match_rest(&mut self, axes: &[Axis], passed: Passed<'_, 'p>) -> Eval<()> {
         let Some(known) = self.frame().rest.clone() else {
-            self.bind_rest(axes, data, purpose.name);
+            self.bind_rest(axes, passed.data, passed.name());
             return Ok(());
         };
         if self.same_shape(&known.axes, axes) {
             return Ok(());
         }
         let (first, second) = (self.show_axes(&known.axes), self.show_axes(axes));
-        let message = format!("conflicting shapes for `...` of `{}`: {first} and {second}", purpose.callee);
+        let message = format!("conflicting shapes for `...` of `{}`: {first} and {second}", passed.callee);
         let mut error = Diagnostic::error("dimension-conflict", message)
-            .primary(purpose.span, format!("`{}` makes it {second}", purpose.name));
-        if known.origin != purpose.span {
+            .primary(passed.span, format!("`{}` makes it {second}", passed.name()));
+        if known.origin != passed.span {
             error = error.secondary(known.origin, format!("`{}` makes it {first}", known.name));
         }
-        if !self.frame().in_library() && !purpose.declared.is_empty() {
-            error = error.secondary(purpose.declared, "one `...` denotes one shape");
+        if !self.frame().in_library() && !passed.param.span.is_empty() {
+            error = error.secondary(passed.param.span, "one `...` denotes one shape");
         }
         let help = if known.axes.iter().chain(axes).any(|axis| axis.stretch) {
             "`...` denotes one shape in one signature, without broadcasting; use `broadcast(x, shape(y))`"
@@ -125,100 +127,69 @@ impl<'p> Lower<'p> {
     }
 
     /// Checks one axis; a free capital is bound by it.
-    fn match_size(&mut self, size: &'p Expr, axis: Axis, data: &Data, ty: &'p Type, purpose: For<'_>) -> Eval<Axis> {
-        if let Some(name) = capital(size) {
-            let frame = self.frame();
-            let label = Label { frame: frame.id, name: name.into() };
-            let in_library = frame.in_library();
-            let relabelled = |axis: Axis| Axis {
-                size: axis.size,
-                label: if in_library { axis.label } else { Some(label) },
-                stretch: false,
+    fn match_size(&mut self, size: &'p Expr, axis: Axis, passed: Passed<'_, 'p>) -> Eval<Axis> {
+        let Some(name) = capital(size) else {
+            return match self.size(size)? == axis.size {
+                true => Ok(Axis { stretch: false, ..axis }),
+                false => Err(self.mismatch("shape-mismatch", passed, None)),
             };
-            match frame.dims.get(name) {
-                None => {
-                    let outer = axis.label.clone();
-                    let what = format!("`{}`", purpose.name);
-                    let dimension = Dimension { size: axis.size, outer, origin: data.origin, what };
-                    self.frame_mut().dims.insert(name.to_owned(), dimension);
-                    return Ok(relabelled(axis));
-                }
-                Some(known) if self.agree(&known.axis(), &axis) => return Ok(relabelled(axis)),
-                Some(known) => {
-                    let known = known.clone();
-                    return Err(self.conflict(name, &known, &axis, data, ty, purpose));
-                }
+        };
+        match self.frame().dims.get(name).cloned() {
+            Some(known) if !self.agree(&known.axis(), &axis) => return Err(self.conflict(name, &known, &axis, passed)),
+            Some(_) => {}
+            None => {
+                let (outer, what) = (axis.label.clone(), format!("`{}`", passed.name()));
+                let dimension = Dimension { size: axis.size, outer, origin: passed.data.origin, what };
+                self.frame_mut().dims.insert(name.to_owned(), dimension);
             }
         }
-        let expected = self.size(size)?;
-        if expected == axis.size {
-            return Ok(Axis { stretch: false, ..axis });
-        }
-        Err(self.mismatch("shape-mismatch", data, ty, purpose, None))
+        let frame = self.frame();
+        let label = if frame.in_library() { axis.label } else { Some(Label { frame: frame.id, name: name.into() }) };
+        Ok(Axis { label, stretch: false, ..axis })
     }
 
-    fn conflict(
-        &mut self,
-        name: &str,
-        known: &Dimension,
-        axis: &Axis,
-        data: &Data,
-        ty: &'p Type,
-        purpose: For<'_>,
-    ) -> Stop {
+    fn conflict(&mut self, name: &str, known: &Dimension, axis: &Axis, passed: Passed<'_, 'p>) -> Stop {
         // Dimensions of equal size are shown by name.
         let (first, second) = match known.axis() {
             of if of.size == axis.size => (format!("`{of}`"), format!("`{axis}`")),
             of => (of.size.to_string(), axis.size.to_string()),
         };
+        let (what, callee) = (&known.what, passed.callee);
         if self.frame().in_library() {
-            let what = known.what.clone();
-            let message = format!(
-                "`{}` expects equal sizes for {what} and `{}`, found {first} and {second}",
-                purpose.callee, purpose.name
-            );
-            let arrives = format!("{} arrives here", data.show(self.float));
-            let mut error = Diagnostic::error("shape-mismatch", message).primary(purpose.span, arrives);
-            if known.origin != purpose.span {
+            let name = passed.name();
+            let message = format!("`{callee}` expects equal sizes for {what} and `{name}`, found {first} and {second}");
+            let arrives = format!("{} arrives here", passed.data.show(self.float));
+            let mut error = Diagnostic::error("shape-mismatch", message).primary(passed.span, arrives);
+            if known.origin != passed.span {
                 error = error.secondary(known.origin, format!("{what} has {first} here"));
             }
             return self.fail(error);
         }
         let message = format!("conflicting sizes for `{name}`: {first} and {second}");
         let error = Diagnostic::error("dimension-conflict", message)
-            .primary(purpose.span, format!("makes it {second}; different sizes need different names"))
-            .secondary(known.origin, format!("{} makes it {first}", known.what))
-            .secondary(ty.span, "declared here");
+            .primary(passed.span, format!("makes it {second}; different sizes need different names"))
+            .secondary(known.origin, format!("{what} makes it {first}"))
+            .secondary(passed.param.ty.span, "declared here");
         self.fail(error)
     }
 
-    /// The error for data that does not match a type.
-    fn mismatch(
-        &mut self,
-        code: &'static str,
-        data: &Data,
-        ty: &'p Type,
-        purpose: For<'_>,
-        help: Option<String>,
-    ) -> Stop {
-        let expected = self.show_declared(ty);
-        let found = data.show(self.float);
-        let message = format!("expected {expected} for `{}` of `{}`, found {found}", purpose.name, purpose.callee);
-        let mut error = Diagnostic::error(code, message);
-        let mut label = format!("found {found}");
-        if let Some(meant) = self.fitting(ty) {
-            label = format!("expected {expected}; do you mean `{meant}`?");
-        }
-        error = error.primary(purpose.span, label);
-        if data.origin != purpose.span && !purpose.span.contains(data.origin) {
+    /// The error for data that does not match the type of its parameter.
+    fn mismatch(&mut self, code: &'static str, passed: Passed<'_, 'p>, help: Option<String>) -> Stop {
+        let Passed { callee, param, data, span } = passed;
+        let (name, expected, found) = (passed.name(), self.show_declared(&param.ty), data.show(self.float));
+        let label = match self.fitting(&param.ty) {
+            Some(meant) => format!("expected {expected}; do you mean `{meant}`?"),
+            None => format!("found {found}"),
+        };
+        let message = format!("expected {expected} for `{name}` of `{callee}`, found {found}");
+        let mut error = Diagnostic::error(code, message).primary(span, label);
+        if data.origin != span && !span.contains(data.origin) {
             error = error.secondary(data.origin, format!("this is {found}"));
         }
-        if !self.frame().in_library() && !purpose.declared.is_empty() {
-            error = error.secondary(purpose.declared, format!("`{}` is declared {expected}", purpose.name));
+        if !self.frame().in_library() && !param.span.is_empty() {
+            error = error.secondary(param.span, format!("`{name}` is declared {expected}"));
         }
-        if let Some(help) = help {
-            error = error.help(help);
-        }
+        error.help.extend(help);
         self.fail(error)
     }
 
@@ -274,20 +245,26 @@ impl<'p> Lower<'p> {
 
     /// A size as a number.
     pub(crate) fn size(&mut self, e: &'p Expr) -> Eval<usize> {
-        match self.eval(e)? {
-            Value::Int(i, _) => usize::try_from(i).ok().filter(|&n| n < dlc_ir::Type::MAX_BYTES).ok_or_else(|| {
+        Ok(self.sized(e)?.size)
+    }
+
+    /// An axis of a size, with the name of the dimension that it is.
+    fn sized(&mut self, e: &'p Expr) -> Eval<Axis> {
+        let value = self.eval(e)?;
+        value.axis().ok_or_else(|| match value {
+            Value::Poison => Stop,
+            Value::Int(i, _) => {
                 self.error("number-out-of-range", format!("{i} is not a valid axis size"), e.span, "a size")
-            }),
-            Value::Poison => Err(Stop),
+            }
             other if other.has_data() => {
                 let message = "the size of an axis must be known when compiling";
-                Err(self.error("not-constant", message, e.span, "is data"))
+                self.error("not-constant", message, e.span, "is data")
             }
             other => {
                 let message = format!("expected an integer size, found {}", other.describe(self.float));
-                Err(self.error("type-mismatch", message, e.span, "expected an integer"))
+                self.error("type-mismatch", message, e.span, "expected an integer")
             }
-        }
+        })
     }
 
     /// The shape that a type denotes in the current frame; every dimension must be bound.
@@ -308,12 +285,8 @@ impl<'p> Lower<'p> {
                         let label = "no argument has an axis of this name";
                         return Err(self.error("unbound-dimension", message, e.span, label));
                     }
-                    let label = match self.eval(e)? {
-                        Value::Int(_, label) => label,
-                        _ => None,
-                    };
-                    let label = label.or_else(|| Label::one(e));
-                    axes.push(Axis { size: self.size(e)?, label, stretch: false });
+                    let axis = self.sized(e)?;
+                    axes.push(Axis { label: axis.label.or_else(|| Label::one(e)), ..axis });
                 }
             }
         }

@@ -6,7 +6,7 @@ use super::call::Piped;
 use super::value::{SharedLayer, Value};
 use super::{BoundArg, Eval, Lower};
 use crate::ast::DefinitionKind;
-use crate::diagnostic::{Diagnostic, count};
+use crate::diagnostic::{Diagnostic, Label, count};
 use crate::hir::bind::{Form, no_block};
 use crate::hir::{Binding, Call, Callee};
 
@@ -42,7 +42,7 @@ impl<'p> Lower<'p> {
             definition,
             args,
             span: self.at(name.span),
-            first: std::cell::RefCell::new(None),
+            first: std::cell::OnceCell::new(),
         };
         self.declare(binding, Value::Layer(Rc::new(shared)));
         Ok(())
@@ -52,17 +52,15 @@ impl<'p> Lower<'p> {
         &mut self,
         layer: &Rc<SharedLayer<'p>>,
         call: &'p Call,
-        piped: Piped<'p>,
+        mut piped: Piped<'p>,
     ) -> Eval<Value<'p>> {
         let definition = layer.definition;
-        let mut piped = piped;
         for arg in &call.args {
             if let Some(name) = &arg.name {
                 let message = format!("`{}` takes its data only; its other arguments are given at `layer`", layer.name);
                 return Err(self.error("unknown-argument", message, name.span, "not here"));
             }
-            let value = self.eval(&arg.value)?;
-            piped.push((value, arg.value.span));
+            piped.push((self.eval(&arg.value)?, arg.value.span));
         }
         let expected: Vec<usize> = (0..definition.params.len())
             .filter(|i| definition.params[*i].ty.is_data() && definition.params[*i].default.is_none())
@@ -78,33 +76,18 @@ impl<'p> Lower<'p> {
         let mut frame = self.callee_frame(definition, call.number.ordinal, call.span);
         frame.path = layer.path.clone();
         frame.layer = true;
-        let again = layer.first.borrow().is_some();
+        let again = layer.first.get().is_some();
         frame.shared |= again;
-        if !again {
-            let called = self.program.sources.slice(self.at(call.span)).to_owned();
-            *layer.first.borrow_mut() = Some((self.at(call.span), called));
-        }
+        let first = layer.first.get_or_init(|| self.program.sources.slice(self.at(call.span)).to_owned());
         let before = self.diagnostics.len();
         let result = self.run_block(definition, given, frame, call.span);
         if result.is_err() && again {
             // The usual cause: the weights have the shape of the first use.
-            let (first, layer_span) = (layer.first.borrow().clone(), layer.span);
             let arriving = self.at(arriving);
-            for error in &mut self.diagnostics[before..] {
-                if error.code == "shape-mismatch"
-                    && let Some((_, called)) = &first
-                {
-                    for label in &mut error.labels {
-                        if label.primary {
-                            label.span = arriving;
-                        }
-                    }
-                    error.labels.push(crate::diagnostic::Label {
-                        span: layer_span,
-                        primary: false,
-                        text: format!("the shapes of its weights were fixed by its first use, {called}"),
-                    });
-                }
+            for error in self.diagnostics[before..].iter_mut().filter(|error| error.code == "shape-mismatch") {
+                error.labels.iter_mut().filter(|label| label.primary).for_each(|label| label.span = arriving);
+                let text = format!("the shapes of its weights were fixed by its first use, {first}");
+                error.labels.push(Label { span: layer.span, primary: false, text });
             }
         }
         result

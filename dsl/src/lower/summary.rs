@@ -11,26 +11,22 @@ pub(crate) struct Tally {
     flops: u64,
     /// Weights, by how many there are.
     weights: usize,
-    /// Those multiplications and additions that some layer has noted.
-    noted_flops: u64,
-    /// The numbers of weights that some layer has noted.
-    noted_weights: usize,
+    /// The multiplications and additions, and the elements of weights, that some layer has noted.
+    noted: (u64, usize),
 }
 
 impl Tally {
     /// The difference: FLOPs, attributed FLOPs, and attributed weight elements.
     pub fn since(self, start: Tally) -> (u64, u64, usize) {
-        let flops = self.flops.saturating_sub(start.flops);
-        let noted = self.noted_flops.saturating_sub(start.noted_flops);
-        (flops, noted, self.noted_weights.saturating_sub(start.noted_weights))
+        let noted = self.noted.0.saturating_sub(start.noted.0);
+        (self.flops.saturating_sub(start.flops), noted, self.noted.1.saturating_sub(start.noted.1))
     }
 }
 
 impl<'p> Lower<'p> {
     /// FLOPs and weights so far.
     pub(crate) fn tally(&self) -> Tally {
-        let (noted_flops, noted_weights) = self.noted;
-        Tally { flops: self.flops, weights: self.weights.len(), noted_flops, noted_weights }
+        Tally { flops: self.flops, weights: self.weights.len(), noted: self.noted }
     }
 
     /// Attributes to a finished frame with weights what it computed itself. Further calls of a layer add to it.

@@ -145,7 +145,7 @@ impl<'p> Lower<'p> {
         results: &[Value<'p>],
     ) -> Option<Template<'p>> {
         // A layer's weights, a deferred call and the step may alias tensors without being inputs.
-        let hidden = key.values.iter().chain(results).any(Value::hides_data);
+        let hidden = key.values.iter().chain(results).any(|value| value.facts().hides);
         if self.diagnostics.len() != mark.diagnostics || hidden || !self.has_templates() {
             return None;
         }

@@ -8,7 +8,7 @@ use super::entry::Chosen;
 use super::frame::{Draws, Var};
 use super::measure::Measure;
 use super::settings::{Settings, Update};
-use super::value::{Axis, Data, Value};
+use super::value::{Data, Value};
 use super::{BoundArg, Eval, Lower, Phase};
 use crate::hir::{Call, Expr, ExprKind, Pattern, Train};
 use crate::span::Span;
@@ -46,8 +46,8 @@ impl<'p> Lower<'p> {
             // the one that the last step ends within is one too
             "epochs" => Value::int(scope.of_training.1.div_ceil(scope.steps_per_epoch) as i64),
             _ => {
-                let share = self.scalar(self.float, Scalar::Float(scope.steps_per_epoch as f64), span)?;
-                let ratio = self.map(ScalarOp::Div, &[&scope.of_training.0, &share], span)?;
+                let steps_per_epoch = Scalar::Float(scope.steps_per_epoch as f64);
+                let ratio = self.with_number(ScalarOp::Div, &scope.of_training.0, steps_per_epoch, span)?;
                 Value::Data(self.map1(ScalarOp::Floor, &ratio, span)?)
             }
         }))
@@ -79,20 +79,14 @@ impl<'p> Lower<'p> {
 
     /// Loss and metrics with `training` false.
     pub(crate) fn evaluate(&mut self, chosen: &Chosen<'p>, given: Vec<BoundArg<'p>>) -> Eval<Graph> {
-        let results = self.objective_of(chosen, given)?.results;
+        let mut results = self.objective_of(chosen, given)?.results;
         match self.request.measure {
-            Measure::Values => {
-                for (name, data) in results {
-                    self.output(&name, &data)?;
-                }
-            }
-            Measure::Parts => {
-                for (part, data) in self.parts(&results)? {
-                    self.output(&part.name, &data)?;
-                    self.parts.push(part);
-                }
-            }
+            Measure::Values => {}
+            Measure::Parts => results = self.results_of_parts(&results)?,
             Measure::Finish => return self.finish_of_parts(chosen, &results),
+        }
+        for (name, data) in results {
+            self.output(&name, &data)?;
         }
         self.finish(chosen.definition)
     }
@@ -112,12 +106,8 @@ impl<'p> Lower<'p> {
                 continue;
             }
             let value = self.contexts[0].builder.arg(name, ty.clone(), Role::Input);
-            let func = self.contexts[0].id;
-            let axes: Rc<[Axis]> = ty.shape.iter().map(|&size| Axis::new(size)).collect();
             let origin = chosen.train.map_or(chosen.definition.name.span, data_span);
-            let data =
-                Data { value, func, dtype: ty.dtype, axes, origin, dense: None, transpose_of: None, weight: None };
-            self.field_data.insert(name.clone(), data);
+            self.field_data.insert(name.clone(), Data::new(value, self.contexts[0].id, ty, origin));
         }
     }
 

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use dlc_ir as ir;
 use ir::op::{Gradient, Reduce, Reduction};
-use ir::{DType, Graph, Scalar, ScalarOp, Symbol, Type};
+use ir::{Graph, Scalar, ScalarOp, Symbol, Type};
 use rustc_hash::FxHashMap;
 
 use super::entry::Chosen;
@@ -17,8 +17,9 @@ use super::measure::Measure;
 use super::settings::{Clip, Settings, Update};
 use super::train::{Objective, StepScope};
 use super::value::Data;
+use super::weights::by_place;
 use super::{BoundArg, Eval, Lower};
-use crate::diagnostic::{Diagnostic, has_errors, quoted};
+use crate::diagnostic::{Diagnostic, has_errors, quoted, unreached};
 use crate::span::Span;
 
 /// A training step under construction.
@@ -75,11 +76,7 @@ impl<'p> Lower<'p> {
         let span = train.span;
         match self.request.measure {
             Measure::Values => {}
-            Measure::Parts => {
-                let parts = self.parts(&results)?;
-                results.extend(parts.iter().map(|(part, data)| (part.name.clone(), data.clone())));
-                self.parts = parts.into_iter().map(|(part, _)| part).collect();
-            }
+            Measure::Parts => results.extend(self.results_of_parts(&results)?),
             Measure::Finish => return self.finish_of_parts(chosen, &results),
         }
         self.freeze(&settings)?;
@@ -96,7 +93,7 @@ impl<'p> Lower<'p> {
             let changed = self.changed_by(update, &measuring);
             let (returned, gradients) = self.differentiate(&measuring, number, &changed, &weights, span)?;
             if number == 0 {
-                self.report(&returned, &names, losses.len())?;
+                self.report(&returned, &names, losses.len());
             }
             let gradients = self.clipped(gradients, update.clip, span)?;
             self.step = Some(scope);
@@ -108,8 +105,7 @@ impl<'p> Lower<'p> {
             let old = self.weight_value(*weight).value;
             self.contexts[0].builder.update(old, value);
         }
-        let one = self.scalar(DType::I64, Scalar::Int(1), span)?;
-        let next = self.map(ScalarOp::Add, &[&counter, &one], span)?;
+        let next = self.with_number(ScalarOp::Add, &counter, Scalar::Int(1), span)?;
         self.contexts[0].builder.update(counter.value, next.value);
         self.finish(chosen.definition)
     }
@@ -132,20 +128,11 @@ impl<'p> Lower<'p> {
         }
         let unchanged =
             self.weights.iter().filter(|w| w.trainable && !settings.updates.iter().any(|u| u.changes(&w.name)));
-        let mut places: IndexMap<Span, Vec<String>> = IndexMap::new();
-        for weight in unchanged {
-            places.entry(weight.span).or_default().push(weight.name.to_string());
-        }
-        for (span, names) in places {
+        for ((span, _), names) in by_place(unchanged) {
             let (is, it) = if names.len() == 1 { ("is", "it") } else { ("are", "them") };
             let message = format!("{} {is} trainable, but no `update` changes {it}", quoted(&names));
-            let patterns: Vec<String> = names.iter().map(|name| format!("\"!{name}\"")).collect();
-            let help = format!(
-                "add {it} to the patterns of an update, or freeze {it}: trainable = [\"**\", {}]",
-                patterns.join(", ")
-            );
-            let error = Diagnostic::error("no-gradient", message).primary(span, "matched by no update");
-            self.diagnostics.push(error.help(help));
+            let error = unreached(&names, &format!("add {it} to the patterns of an update"));
+            self.diagnostics.push(Diagnostic { message, ..error }.primary(span, "matched by no update"));
         }
         Ok(())
     }
@@ -156,18 +143,12 @@ impl<'p> Lower<'p> {
         let writes: Vec<Data> = self.context().writes.values().cloned().collect();
         let returned = self.locals(values.iter().chain(&writes), span)?;
         let context = self.contexts.pop().expect("the function of the loss");
-        let mut builder = context.builder;
-        for value in returned {
-            builder.output(None, value);
-        }
-        let function = builder.finish();
+        let function = super::outline::finished(context.builder, &returned);
         let results = function.results.iter().map(|r| function.ty(r.value).clone()).collect();
         let operands = context.captures.keys().copied().collect();
-        for (state, data) in context.writes {
-            // the value is known when the function is called
-            self.context().writes.insert(state, data);
-        }
-        Ok(Measuring { func: self.functions.keep(function).name.clone(), results, operands })
+        // their values are known when the function is called
+        self.context().writes.extend(context.writes);
+        Ok(Measuring { func: self.functions.keep(function), results, operands })
     }
 
     /// The weights that an update changes, with the numbers of the operands that they are.
@@ -201,34 +182,29 @@ impl<'p> Lower<'p> {
         let Measuring { func, results, .. } = measuring;
         let wrt = changed.values().copied().collect();
         let gradient = Gradient { func: func.clone(), of: number, wrt, results: results.clone() };
-        let mut values = match outer.push_all(gradient, &operands) {
-            Ok(values) => values,
-            Err(error) => {
-                let message = format!("the loss cannot be differentiated: {}", error.message);
-                return Err(self.error("type-mismatch", message, span, "this training"));
-            }
-        };
+        let mut values = outer.push_all(gradient, &operands).map_err(|error| {
+            let message = format!("the loss cannot be differentiated: {}", error.message);
+            self.error("type-mismatch", message, span, "this training")
+        })?;
         let by_weight = values.split_off(results.len());
-        let mut gradients = vec![];
-        for (&weight, value) in changed.keys().zip(by_weight) {
+        let gradient = |(&weight, value): (&usize, ir::Value)| {
             let axes = self.weights[weight].data.axes.clone();
-            gradients.push((weight, Data { axes, ..self.data_of(value, span) }));
-        }
+            (weight, Data { axes, ..self.data_of(value, span) })
+        };
+        let gradients = changed.keys().zip(by_weight).map(gradient).collect();
         Ok((values, gradients))
     }
 
     /// Makes the results of the function of losses and metrics, without the first `skipped`, outputs and new states of the entry.
-    fn report(&mut self, returned: &[ir::Value], names: &[String], skipped: usize) -> Eval<()> {
+    fn report(&mut self, returned: &[ir::Value], names: &[String], skipped: usize) {
         let mut values = returned[skipped..].iter().copied();
         for (name, value) in names.iter().zip(values.by_ref()) {
             self.contexts[0].builder.output(Some(name), value);
         }
         let func = self.context().id;
         for (data, value) in self.context().writes.values_mut().zip(values) {
-            (data.value, data.func) = (value, func);
-            (data.dense, data.transpose_of, data.weight) = (None, None, None);
+            *data = data.moved(value, func);
         }
-        Ok(())
     }
 
     /// Clips the gradients.
@@ -237,15 +213,14 @@ impl<'p> Lower<'p> {
         match clip {
             None => Ok(gradients),
             Some(Clip::Value(limit)) => {
-                let mut clipped = vec![];
-                for (weight, g) in gradients {
+                let clip = |(weight, g): (usize, Data)| {
                     let high = self.scalar(float, Scalar::Float(limit), span)?;
                     let high = self.stretch_to(&high, &g.axes, span)?;
                     let low = self.map1(ScalarOp::Neg, &high, span)?;
                     let g = self.map(ScalarOp::Min, &[&g, &high], span)?;
-                    clipped.push((weight, self.map(ScalarOp::Max, &[&g, &low], span)?));
-                }
-                Ok(clipped)
+                    Ok((weight, self.map(ScalarOp::Max, &[&g, &low], span)?))
+                };
+                gradients.into_iter().map(clip).collect()
             }
             Some(Clip::Norm(limit)) => {
                 let mut total: Option<Data> = None;
@@ -269,14 +244,12 @@ impl<'p> Lower<'p> {
                 let norm = self.map(ScalarOp::Add, &[&norm, &small], span)?;
                 let limit = self.scalar(float, Scalar::Float(limit), span)?;
                 let share = self.map(ScalarOp::Div, &[&limit, &norm], span)?;
-                let one = self.scalar(float, Scalar::Float(1.0), span)?;
-                let share = self.map(ScalarOp::Min, &[&share, &one], span)?;
-                let mut clipped = vec![];
-                for (weight, g) in gradients {
+                let share = self.with_number(ScalarOp::Min, &share, Scalar::Float(1.0), span)?;
+                let clip = |(weight, g): (usize, Data)| {
                     let share = self.stretch_to(&share, &g.axes, span)?;
-                    clipped.push((weight, self.map(ScalarOp::Mul, &[&g, &share], span)?));
-                }
-                Ok(clipped)
+                    Ok((weight, self.map(ScalarOp::Mul, &[&g, &share], span)?))
+                };
+                gradients.into_iter().map(clip).collect()
             }
         }
     }

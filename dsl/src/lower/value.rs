@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 use dlc_ir as ir;
-use ir::{DType, Shape, Type};
+use ir::{DType, Scalar, Shape, Type};
 
 use super::dataset::Reader;
 use crate::hir::{Call, Definition, Expr, ExprKind};
@@ -97,6 +97,17 @@ pub(crate) struct Data {
 }
 
 impl Data {
+    /// A value of the function `func`, without names of axes.
+    pub fn new(value: ir::Value, func: u32, ty: &Type, origin: Span) -> Self {
+        let axes = ty.shape.iter().map(|&size| Axis::new(size)).collect();
+        Data { value, func, dtype: ty.dtype, axes, origin, dense: None, transpose_of: None, weight: None }
+    }
+
+    /// The same as another value, of which less is known.
+    pub fn moved(&self, value: ir::Value, func: u32) -> Self {
+        Data { value, func, dense: None, transpose_of: None, weight: None, ..self.clone() }
+    }
+
     pub fn shape(&self) -> Shape {
         self.axes.iter().map(|axis| axis.size).collect()
     }
@@ -141,8 +152,8 @@ pub(crate) struct SharedLayer<'p> {
     /// Its arguments but for the data.
     pub args: Vec<super::argument::BoundArg<'p>>,
     pub span: Span,
-    /// Where it was called first, and with what.
-    pub first: std::cell::RefCell<Option<(Span, String)>>,
+    /// Its first call, as it is written.
+    pub first: std::cell::OnceCell<String>,
 }
 
 /// A deferred call: an initialiser, evaluated when the shape of its weight is known.
@@ -153,8 +164,8 @@ pub(crate) struct Thunk<'p> {
     pub args: Vec<super::argument::BoundArg<'p>>,
 }
 
-/// A key of a map with its value and its span.
-pub(crate) type Entry<'p> = (Rc<str>, Value<'p>, Span);
+/// The keys of a map with their spans.
+pub(crate) type Keys = Rc<[(Rc<str>, Span)]>;
 
 /// Facts cached with a value: since values share parts, walking one can take time exponential in the source.
 #[derive(Clone, Copy, Debug)]
@@ -165,7 +176,7 @@ pub(crate) struct Facts {
     pub depth: u32,
     /// Whether a tensor is among them.
     pub data: bool,
-    /// Whether one of them may yield tensors otherwise.
+    /// Whether one of them may yield tensors that [`visit_data`](Value::visit_data) does not visit.
     pub hides: bool,
 }
 
@@ -175,57 +186,29 @@ impl Default for Facts {
     }
 }
 
-/// An item of a row: a value, or a key with one.
-pub(crate) trait Part {
-    /// What is known of the value.
-    fn facts(&self) -> Facts;
-}
+/// An immutable, shared sequence of values, with what is known of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Row<'p>(Rc<(Box<[Value<'p>]>, Facts)>);
 
-impl Part for Value<'_> {
-    fn facts(&self) -> Facts {
-        Value::facts(self)
+impl<'p> Row<'p> {
+    /// Whether all values are [alike](Value::alike). One row is like itself, but for what is known of some tensors.
+    fn alike(&self, other: &Self) -> bool {
+        let one = Rc::ptr_eq(&self.0, &other.0) && !self.0.1.data;
+        one || self.len() == other.len() && self.iter().zip(other.iter()).all(|(a, b)| a.alike(b))
     }
 }
 
-impl Part for Entry<'_> {
-    fn facts(&self) -> Facts {
-        self.1.facts()
-    }
-}
+impl<'p> Deref for Row<'p> {
+    type Target = [Value<'p>];
 
-/// An immutable, shared sequence of values.
-#[derive(Debug)]
-pub(crate) struct Row<T>(Rc<(Box<[T]>, Facts)>);
-
-impl<T> Row<T> {
-    /// What is known of them.
-    pub fn facts(&self) -> Facts {
-        self.0.1
-    }
-
-    /// Whether the two are one.
-    fn is(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl<T> Clone for Row<T> {
-    fn clone(&self) -> Self {
-        Row(self.0.clone())
-    }
-}
-
-impl<T> Deref for Row<T> {
-    type Target = [T];
-
-    fn deref(&self) -> &[T] {
+    fn deref(&self) -> &[Value<'p>] {
         &self.0.0
     }
 }
 
-impl<T: Part> From<Vec<T>> for Row<T> {
-    fn from(items: Vec<T>) -> Self {
-        let facts = items.iter().map(Part::facts).fold(Facts::default(), |all, part| Facts {
+impl<'p> From<Vec<Value<'p>>> for Row<'p> {
+    fn from(items: Vec<Value<'p>>) -> Self {
+        let facts = items.iter().map(Value::facts).fold(Facts::default(), |all, part| Facts {
             values: all.values.saturating_add(part.values),
             depth: all.depth.max(part.depth.saturating_add(1)),
             data: all.data || part.data,
@@ -235,15 +218,9 @@ impl<T: Part> From<Vec<T>> for Row<T> {
     }
 }
 
-impl<T: Part, const N: usize> From<[T; N]> for Row<T> {
-    fn from(items: [T; N]) -> Self {
-        Vec::from(items).into()
-    }
-}
-
-impl<T: Part> FromIterator<T> for Row<T> {
-    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
-        items.into_iter().collect::<Vec<T>>().into()
+impl<'p> FromIterator<Value<'p>> for Row<'p> {
+    fn from_iter<I: IntoIterator<Item = Value<'p>>>(items: I) -> Self {
+        items.into_iter().collect::<Vec<_>>().into()
     }
 }
 
@@ -258,9 +235,9 @@ pub(crate) enum Value<'p> {
     Str(Rc<str>),
     /// `f32`, `float`, …
     DType(DType),
-    List(Row<Value<'p>>),
-    Tuple(Row<Value<'p>>),
-    Map(Row<Entry<'p>>),
+    List(Row<'p>),
+    Tuple(Row<'p>),
+    Map(Keys, Row<'p>),
     Data(Data),
     Fn(&'p Definition),
     Thunk(Rc<Thunk<'p>>),
@@ -271,10 +248,35 @@ pub(crate) enum Value<'p> {
     Poison,
 }
 
+impl From<Scalar> for Value<'_> {
+    fn from(scalar: Scalar) -> Self {
+        match scalar {
+            Scalar::Int(i) => Value::int(i),
+            Scalar::Float(x) => Value::Float(x),
+            Scalar::Bool(b) => Value::Bool(b),
+        }
+    }
+}
+
 impl<'p> Value<'p> {
-    /// Whether it is one number known at compile time, which becomes data of any shape.
-    pub fn is_number(&self) -> bool {
-        matches!(self, Value::Int(..) | Value::Float(_) | Value::Bool(_))
+    /// The number that it is, known at compile time; as data, it takes any shape.
+    pub fn number(&self) -> Option<Scalar> {
+        match *self {
+            Value::Int(i, _) => Some(Scalar::Int(i)),
+            Value::Float(x) => Some(Scalar::Float(x)),
+            Value::Bool(b) => Some(Scalar::Bool(b)),
+            _ => None,
+        }
+    }
+
+    /// The axis of which it is the size, if it can be one.
+    pub fn axis(&self) -> Option<Axis> {
+        match self {
+            Value::Int(n, label) if (0..Type::MAX_BYTES as i64).contains(n) => {
+                Some(Axis { size: *n as usize, label: label.clone(), stretch: false })
+            }
+            _ => None,
+        }
     }
 
     pub fn int(i: i64) -> Self {
@@ -301,7 +303,7 @@ impl<'p> Value<'p> {
             Value::DType(d) => format!("the dtype {d}"),
             Value::List(_) => "a list".into(),
             Value::Tuple(items) => format!("{} values", items.len()),
-            Value::Map(_) => "a map".into(),
+            Value::Map(..) => "a map".into(),
             Value::Data(d) => d.show(float),
             Value::Fn(f) => format!("the function `{}`", f.name.name),
             Value::Thunk(d) => format!("a call of `{}`", d.definition.name.name),
@@ -318,15 +320,10 @@ impl<'p> Value<'p> {
         }
         match self {
             Value::Data(d) => f(d),
-            Value::List(items) | Value::Tuple(items) => {
+            Value::List(items) | Value::Tuple(items) | Value::Map(_, items) => {
                 let mut new = items.to_vec();
                 new.iter_mut().for_each(|v| v.each_data(f));
                 *items = new.into();
-            }
-            Value::Map(entries) => {
-                let mut new = entries.to_vec();
-                new.iter_mut().for_each(|(_, v, _)| v.each_data(f));
-                *entries = new.into();
             }
             _ => {}
         }
@@ -339,42 +336,28 @@ impl<'p> Value<'p> {
         }
         match self {
             Value::Data(d) => f(d),
-            Value::List(items) | Value::Tuple(items) => items.iter().for_each(|v| v.visit_data(f)),
-            Value::Map(entries) => entries.iter().for_each(|(_, v, _)| v.visit_data(f)),
+            Value::List(items) | Value::Tuple(items) | Value::Map(_, items) => {
+                items.iter().for_each(|v| v.visit_data(f))
+            }
             _ => {}
         }
     }
 
     /// Whether the two differ in the identity of tensors alone, so that all uses are lowered alike.
     pub fn alike(&self, other: &Value<'p>) -> bool {
-        use Value::{Bool, DType, Data, Float, Fn, Int, Layer, List, Map, None, Str, Table, Thunk, Tuple};
+        use Value::{Data, Float, Fn, Int, Layer, List, Map, Table, Thunk, Tuple};
         match (self, other) {
-            (None, None) => true,
-            (Bool(a), Bool(b)) => a == b,
             (Int(a, from), Int(b, of)) => a == b && from == of,
             (Float(a), Float(b)) => a.to_bits() == b.to_bits(),
-            (Str(a), Str(b)) => a == b,
-            (DType(a), DType(b)) => a == b,
-            // one value is like itself, but for what is known of some tensors
-            (List(a), List(b)) | (Tuple(a), Tuple(b)) => {
-                let one = a.is(b) && !a.facts().data;
-                one || a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.alike(b))
-            }
-            (Map(a), Map(b)) => {
-                a.len() == b.len() && a.iter().zip(b.iter()).all(|((m, a, _), (n, b, _))| m == n && a.alike(b))
-            }
+            (List(a), List(b)) | (Tuple(a), Tuple(b)) => a.alike(b),
+            (Map(keys, a), Map(others, b)) => keys.iter().map(|k| &k.0).eq(others.iter().map(|k| &k.0)) && a.alike(b),
             (Data(a), Data(b)) => a.alike(b),
             (Fn(a), Fn(b)) => std::ptr::eq(*a, *b),
             (Thunk(a), Thunk(b)) => Rc::ptr_eq(a, b),
             (Layer(a), Layer(b)) => Rc::ptr_eq(a, b),
             (Table(a), Table(b)) => Rc::ptr_eq(a, b),
-            _ => false,
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other) && self.same(other) == Some(true),
         }
-    }
-
-    /// Whether it may yield tensors that [`visit_data`](Self::visit_data) does not visit.
-    pub fn hides_data(&self) -> bool {
-        self.facts().hides
     }
 
     /// Whether a tensor is in it.
@@ -385,8 +368,7 @@ impl<'p> Value<'p> {
     /// What is known of it, however much it holds.
     pub fn facts(&self) -> Facts {
         match self {
-            Value::List(row) | Value::Tuple(row) => row.facts(),
-            Value::Map(row) => row.facts(),
+            Value::List(row) | Value::Tuple(row) | Value::Map(_, row) => row.0.1,
             Value::Data(_) => Facts { data: true, ..Facts::default() },
             Value::Layer(_) | Value::Thunk(_) => Facts { hides: true, ..Facts::default() },
             _ => Facts::default(),
@@ -411,7 +393,6 @@ impl<'p> Value<'p> {
                 let each: Option<Vec<bool>> = a.iter().zip(b.iter()).map(|(a, b)| a.same(b)).collect();
                 each?.into_iter().all(|same| same)
             }
-            (Nothing, Value::Data(_)) | (Value::Data(_), Nothing) => false,
             (Nothing, _) | (_, Nothing) => false,
             _ => return None,
         })

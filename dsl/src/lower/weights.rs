@@ -13,7 +13,7 @@ use super::settings::Update;
 use super::value::{Axis, Data, Value};
 use super::{Eval, Lower, Phase};
 use crate::ast::DefinitionKind;
-use crate::diagnostic::{Diagnostic, has_errors, quoted, unreached};
+use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, quoted, unreached};
 use crate::hir;
 use crate::span::Span;
 
@@ -39,59 +39,52 @@ impl<'p> Lower<'p> {
     /// `param name: type = initial value`, or `state`.
     pub(crate) fn weight(&mut self, w: &'p hir::Weight) -> Eval<()> {
         let hir::Weight { binding, is_state, dtype, dims, ty_span, init, may_be_unused } = w;
-        let (is_state, ty_span, binding_name) = (*is_state, *ty_span, &binding.name);
+        let (is_state, ty_span, own, span) = (*is_state, *ty_span, &binding.name.name, binding.name.span);
         let word = if is_state { "state" } else { "param" };
         if let Some(call) = self.call_in_fn() {
-            let error =
-                Diagnostic::error("misplaced", "a `fn` has no parameters of its own").primary(call, "creates a weight");
-            return Err(self.fail(error.help("make it a `block`")));
+            let error = Diagnostic::error("misplaced", "a `fn` has no parameters of its own");
+            return Err(self.fail(error.primary(call, "creates a weight").help("make it a `block`")));
         }
         let dtype = dtype.dtype(self.float);
         let axes = self.shape_of(dims)?;
         let ty = Type::new(dtype, axes.iter().map(|axis| axis.size).collect::<ir::Shape>());
         if ty.checked_bytes().is_none() {
-            let message = format!("the {word} `{}` of type {ty} is too large for any memory", binding_name.name);
+            let message = format!("the {word} `{own}` of type {ty} is too large for any memory");
             return Err(self.error("too-large", message, ty_span, "too large"));
         }
         if !is_state && !dtype.is_float() {
-            let message = format!("expected a float dtype for the weight `{}`, found {dtype}", binding_name.name);
+            let message = format!("expected a float dtype for the weight `{own}`, found {dtype}");
             return Err(self.error("type-mismatch", message, ty_span, "gradients need a float dtype"));
         }
-        let name = self.frame().full_name(&self.with_iterations(&binding_name.name));
+        let name = self.frame().full_name(&self.with_iterations(own));
         if let Phase::Objective(what, by) = self.phase {
             let help = "compute it in the model, and return it as a result";
-            return Err(self.not_of_the_model(what, by, binding_name.span, help));
+            return Err(self.not_of_the_model(what, by, span, help));
         }
         self.frame_mut().owns |= !is_state;
-        let index = match (self.weight_names.get(name.as_str()).copied(), self.other_mode.get(name.as_str()).copied()) {
-            (Some(index), _) if self.frame().shared => {
-                self.same_weight(index, dtype, &axes, binding_name.span)?;
-                index
-            }
-            (Some(index), _) => {
-                let (new, old) = (self.at(binding_name.span), self.weights[index].span);
-                let message = format!("two weights are named `{name}`");
-                let error = Diagnostic::error("duplicate-name", message).primary(new, "named again");
-                return Err(self.fail(error.secondary(old, "first named here")));
-            }
-            (None, Some(index)) => {
-                self.same_weight(index, dtype, &axes, binding_name.span)?;
+        let known = self.weight_names.get(name.as_str()).copied();
+        if let (Some(index), false) = (known, self.frame().shared) {
+            let message = format!("two weights are named `{name}`");
+            let error = self.problem("duplicate-name", message, span, "named again");
+            return Err(self.fail(error.secondary(self.weights[index].span, "first named here")));
+        }
+        let index = match known.or_else(|| self.other_mode.get(name.as_str()).copied()) {
+            Some(index) => {
+                self.same_weight(index, dtype, &axes, span)?;
                 self.weight_names.insert(name.into(), index);
                 index
             }
-            (None, None) => {
-                let span = binding_name.span;
+            None => {
                 let index = self.add_weight(name.into(), dtype, axes.into(), is_state, span, *may_be_unused);
                 self.weights[index].of_library = self.frame().in_library();
                 if self.initial.is_some() {
-                    self.lower_initial_value(index, init, binding_name.span)?;
+                    self.lower_initial_value(index, init, span)?;
                 }
                 index
             }
         };
         let value = Value::Data(self.weight_value(index));
-        let state = is_state.then_some(index);
-        self.frame_mut().set(binding.local, Var { value, span: binding_name.span, state });
+        self.frame_mut().set(binding.local, Var { value, span, state: is_state.then_some(index) });
         Ok(())
     }
 
@@ -113,10 +106,8 @@ impl<'p> Lower<'p> {
 
     /// The error for a weight of what is not a part of the model, such as a loss, so that no program for other uses would have it.
     pub(crate) fn not_of_the_model(&mut self, what: &str, by: Span, span: Span, help: &str) -> super::Stop {
-        let at = self.at(span);
-        let error =
-            Diagnostic::error("misplaced", format!("{what} cannot have weights")).primary(at, "creates a weight");
-        let error = if by.contains(at) { error } else { error.secondary(by, "for this") };
+        let error = self.problem("misplaced", format!("{what} cannot have weights"), span, "creates a weight");
+        let error = if by.contains(self.at(span)) { error } else { error.secondary(by, "for this") };
         self.fail(error.help(help))
     }
 
@@ -136,12 +127,10 @@ impl<'p> Lower<'p> {
         let ty = Type::new(dtype, shape);
         let (label, trainable) = (Arc::clone(&name), !self.request.frozen);
         let role = if is_state { Role::State { name: label } } else { Role::Param { name: label, trainable } };
-        let value = self.contexts[0].builder.arg(&name.replace('.', "_"), ty, role);
+        let value = self.contexts[0].builder.arg(&name.replace('.', "_"), ty.clone(), role);
         let root = self.contexts[0].builder.function_mut();
         root.set_arg_loc(root.args().len() - 1, super::context::loc(span));
-        let func = self.contexts[0].id;
-        let data =
-            Data { value, func, dtype, axes, origin: span, dense: None, transpose_of: None, weight: Some(index) };
+        let data = Data { axes, weight: Some(index), ..Data::new(value, self.contexts[0].id, &ty, span) };
         self.weight_names.insert(Arc::clone(&name), index);
         let trainable = !is_state;
         let (of_training, of_library) = (matches!(self.phase, Phase::Optimizer), false);
@@ -168,8 +157,7 @@ impl<'p> Lower<'p> {
         if data.ty() != expected.ty() {
             let (found, kept) = (data.show(self.float), expected.show(self.float));
             let message = format!("expected {kept} for the state `{name}`, found {found}");
-            let at = self.at(span);
-            let error = Diagnostic::error("shape-mismatch", message).primary(at, format!("found {found}"));
+            let error = self.problem("shape-mismatch", message, span, format!("found {found}"));
             return Err(self.fail(error.secondary(expected.origin, format!("declared {kept} here"))));
         }
         self.context().writes.insert(index, data);
@@ -185,10 +173,8 @@ impl<'p> Lower<'p> {
         }
         let has = known.data.show(self.float);
         let expected = super::value::show_type(dtype, axes, self.float);
-        let (name, at) = (known.name.clone(), self.at(span));
-        let message = format!("`{name}` is {has}, but this use expects {expected}");
-        let error = Diagnostic::error("shape-mismatch", message).primary(at, "does not fit the shared weight");
-        Err(self.fail(error))
+        let message = format!("`{}` is {has}, but this use expects {expected}", known.name);
+        Err(self.error("shape-mismatch", message, span, "does not fit the shared weight"))
     }
 
     /// Computes a weight's initial value in the function of initial values.
@@ -228,15 +214,14 @@ impl<'p> Lower<'p> {
 
     /// An initial value as data of the weight's type.
     fn initial_data(&mut self, value: Value<'p>, ty: &Type, axes: &[Axis], span: Span) -> Eval<Data> {
-        let value = match value {
-            Value::Fn(callee) => self.apply(callee, vec![], span)?,
-            Value::Thunk(thunk) => self.resume(&Rc::clone(&thunk))?,
-            other => other,
-        };
-        let value = match value {
-            // A function of the library may itself give one: `init` = `zeros`.
-            v @ (Value::Fn(_) | Value::Thunk(_)) => return self.initial_data(v, ty, axes, span),
-            v => v,
+        let mut value = value;
+        // A function of the library may itself give one: `init` = `zeros`.
+        let value = loop {
+            value = match value {
+                Value::Fn(callee) => self.apply(callee, vec![], span)?,
+                Value::Thunk(thunk) => self.resume(&thunk)?,
+                other => break other,
+            };
         };
         let data = self.as_data(value, ty.dtype, "an initial value", span)?;
         let data = if data.rank() == 0 { self.stretch_to(&data, axes, span)? } else { data };
@@ -269,29 +254,21 @@ impl<'p> Lower<'p> {
             let elsewhere: FxHashSet<&str> = elsewhere.into_iter().map(|weight| &*other.weights[weight].name).collect();
             unused.retain(|&weight| !elsewhere.contains(&*self.weights[weight].name));
         }
-        let mut places: IndexMap<(Span, bool), Vec<String>> = IndexMap::new();
-        for weight in unused.into_iter().map(|weight| &self.weights[weight]) {
-            places.entry((weight.span, weight.of_library)).or_default().push(weight.name.to_string());
-        }
-        for ((span, of_library), names) in places {
+        for ((span, of_library), names) in by_place(unused.into_iter().map(|weight| &self.weights[weight])) {
             let error = Diagnostic::error("unused-parameter", format!("nothing is computed from {}", quoted(&names)));
-            self.diagnostics.push(error.primary(
-                span,
-                match of_library {
-                    true => "use the result of this layer, or delete it",
-                    false => "use it, delete it, or put `@allow(unused_parameter)` before it",
-                },
-            ));
+            let label = match of_library {
+                true => "use the result of this layer, or delete it",
+                false => "use it, delete it, or put `@allow(unused_parameter)` before it",
+            };
+            self.diagnostics.push(error.primary(span, label));
         }
         Ok(())
     }
 
     /// The weights that should be used of which this holds: some of these values, or a new state, is computed from them.
     fn used(&mut self, outputs: &[Data], holds: bool) -> Eval<Vec<usize>> {
-        let mut roots: Vec<ir::Value> = vec![];
-        for data in self.context().writes.values().cloned().collect::<Vec<_>>().iter().chain(outputs) {
-            roots.push(self.local(data, data.origin)?);
-        }
+        let writes: Vec<Data> = self.context().writes.values().cloned().collect();
+        let roots = writes.iter().chain(outputs).map(|data| self.local(data, data.origin)).collect::<Eval<Vec<_>>>()?;
         let reached = self.reached_from(&roots);
         let weights = std::iter::zip(&self.weights, reached).enumerate();
         let such = weights.filter(|(_, (w, reached))| !w.is_state && !w.may_be_unused && *reached == holds);
@@ -303,12 +280,9 @@ impl<'p> Lower<'p> {
     pub(crate) fn check_trained(&mut self, loss: &Data, update: &Update<'p>) -> Eval<()> {
         let loss = self.local(loss, loss.origin)?;
         let reached = self.reached_from(&[loss]);
-        let mut lost: IndexMap<Span, Vec<String>> = IndexMap::new();
         let is_lost = |(w, reached): &(&Weight, bool)| w.trainable && !reached && update.changes(&w.name);
-        for (weight, _) in std::iter::zip(&self.weights, reached).filter(is_lost) {
-            lost.entry(weight.span).or_default().push(weight.name.to_string());
-        }
-        for (span, names) in lost {
+        let lost = std::iter::zip(&self.weights, reached).filter(is_lost);
+        for ((span, _), names) in by_place(lost.map(|(weight, _)| weight)) {
             let way = match update.target {
                 None => "let the loss depend on it",
                 Some(_) => "let the loss of its `update` depend on it, remove it from the patterns",
@@ -321,14 +295,36 @@ impl<'p> Lower<'p> {
 
     /// For each weight, whether these values of the innermost function are computed from it.
     fn reached_from(&self, roots: &[ir::Value]) -> Vec<bool> {
-        let context = self.contexts.last().expect("lowering always has a function under construction");
-        let live = self.functions.live(context.builder.function(), roots.iter().copied());
-        let outermost = self.contexts.len() == 1;
-        let own = |weight: &Weight| {
-            if outermost { Some(weight.data.value) } else { context.captures.get(&weight.data.value).copied() }
-        };
+        let depth = self.contexts.len() - 1;
+        let live = self.functions.live(self.contexts[depth].builder.function(), roots.iter().copied());
+        let own = |weight: &Weight| self.imported(depth, weight.data.func, weight.data.value);
         self.weights.iter().map(|w| own(w).is_some_and(|value| live[value.node.index()])).collect()
     }
+}
+
+/// The names of weights by where they are declared, and whether the library declares them.
+pub(crate) fn by_place<'w>(weights: impl Iterator<Item = &'w Weight>) -> IndexMap<(Span, bool), Vec<String>> {
+    let mut places: IndexMap<_, Vec<String>> = IndexMap::new();
+    for weight in weights {
+        places.entry((weight.span, weight.of_library)).or_default().push(weight.name.to_string());
+    }
+    places
+}
+
+/// The error for a pattern that matches none of the names of weights.
+pub(crate) fn no_weight_named<'n>(
+    pattern: &str,
+    names: impl Iterator<Item = &'n str> + Clone,
+    span: Span,
+) -> Diagnostic {
+    let label = match did_you_mean(pattern, names.clone()) {
+        Some(meant) => format!("do you mean `{meant}`?"),
+        None => "matches nothing".to_owned(),
+    };
+    let some: Vec<&str> = names.clone().take(6).collect();
+    let more = if names.count() > some.len() { ", …" } else { "" };
+    let error = Diagnostic::error("bad-pattern", format!("no weight is named `{pattern}`"));
+    error.primary(span, label).help(format!("weights are {}{more}", some.join(", ")))
 }
 
 /// The argument that an initial value is, if it is one: `init`, or `if … { … } else { init }`.

@@ -1,10 +1,10 @@
 //! Functions of single elements. On numbers known at compile time they are computed at once.
 
-use dlc_ir::{DType, Scalar, ScalarOp};
+use dlc_ir::{DType, ScalarOp};
 
 use super::super::integer::{Rounding, quotient};
-use super::super::value::Value;
-use super::super::{Eval, Lower, Stop};
+use super::super::value::{Data, Value};
+use super::super::{Eval, Lower};
 use super::{Args, Bodies};
 use crate::ast::BinaryOp;
 
@@ -34,21 +34,16 @@ pub(super) const BODIES: Bodies = &[
 
 fn binary<'p>(lower: &mut Lower<'p>, args: Args<'p>, f: ScalarOp) -> Eval<Value<'p>> {
     let (a, b) = (args.value(0), args.value(1));
-    match (&a, &b) {
-        (Value::Int(x, _), Value::Int(y, _)) => Ok(Value::int(if f == ScalarOp::Max { *x.max(y) } else { *x.min(y) })),
-        (Value::Data(d), _) | (_, Value::Data(d)) => {
-            let dtype = d.dtype;
-            let x = lower.as_data(a, dtype, &args.what(0), args.span(0))?;
-            let y = lower.as_data(b, dtype, &args.what(1), args.span(1))?;
-            let spans = [args.span(0), args.span(1)];
-            Ok(Value::Data(lower.map_aligned(f, &[x, y], &spans, args.span)?))
+    let dtype = match (&a, &b) {
+        (Value::Data(_), _) | (_, Value::Data(_)) => {
+            let operands = of_one_dtype(lower, &args, 0)?;
+            return Ok(Value::Data(lower.map_aligned(f, &operands, args.span)?));
         }
-        _ => {
-            let x = lower.number(&a, DType::F64, args.span(0))?;
-            let y = lower.number(&b, DType::F64, args.span(1))?;
-            Ok(Value::Float(f.eval(DType::F64, &[x, y]).as_f64()))
-        }
-    }
+        (Value::Int(..), Value::Int(..)) => DType::I64,
+        _ => DType::F64,
+    };
+    let operands = [lower.number(&a, dtype, args.span(0))?, lower.number(&b, dtype, args.span(1))?];
+    Ok(f.eval(dtype, &operands).into())
 }
 
 fn divide<'p>(lower: &mut Lower<'p>, args: Args<'p>, rounding: Rounding) -> Eval<Value<'p>> {
@@ -63,18 +58,22 @@ fn divide<'p>(lower: &mut Lower<'p>, args: Args<'p>, rounding: Rounding) -> Eval
         let dividend = if let Value::Int(a, _) = a { a.to_string() } else { a.describe(lower.float) };
         return Err(lower.by_zero(&dividend, args.span));
     }
+    if let (Value::Int(x, _), Value::Int(y, _)) = (a, b) {
+        return quotient(x, y, rounding).map(Value::int).ok_or_else(|| lower.overflow(args.span));
+    }
+    let operands = of_one_dtype(lower, &args, 0)?;
+    Ok(Value::Data(lower.rounded_quotient(rounding, operands, args.span)?))
+}
+
+/// Two arguments, from the `i`th on, as data; a number gets the dtype of the other one.
+fn of_one_dtype<'p>(lower: &mut Lower<'p>, args: &Args<'p>, i: usize) -> Eval<[Data; 2]> {
+    let (a, b) = (args.value(i), args.value(i + 1));
     let dtype = match (&a, &b) {
-        (Value::Int(x, _), Value::Int(y, _)) => {
-            let value = quotient(*x, *y, rounding).map(Value::int);
-            return value.ok_or_else(|| lower.overflow(args.span));
-        }
         (Value::Data(d), _) | (_, Value::Data(d)) => d.dtype,
-        _ => return Err(Stop),
+        _ => lower.float,
     };
-    let x = lower.as_data(a, dtype, &args.what(0), args.span(0))?;
-    let y = lower.as_data(b, dtype, &args.what(1), args.span(1))?;
-    let spans = [args.span(0), args.span(1)];
-    Ok(Value::Data(lower.rounded_quotient(rounding, x, y, &spans, args.span)?))
+    let a = lower.as_data(a, dtype, &args.what(i), args.span(i))?;
+    Ok([a, lower.as_data(b, dtype, &args.what(i + 1), args.span(i + 1))?])
 }
 
 fn is_integer(value: &Value<'_>) -> bool {
@@ -100,30 +99,13 @@ fn select<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         }
         other => return Err(lower.wrong(&args, 0, &other, "bool data")),
     };
-    let (a, b) = (args.value(1), args.value(2));
-    let dtype = match (&a, &b) {
-        (Value::Data(d), _) | (_, Value::Data(d)) => d.dtype,
-        _ => lower.float,
-    };
-    let x = lower.as_data(a, dtype, &args.what(1), args.span(1))?;
-    let y = lower.as_data(b, dtype, &args.what(2), args.span(2))?;
-    let spans = [args.span(0), args.span(1), args.span(2)];
-    Ok(Value::Data(lower.map_aligned(ScalarOp::Select, &[condition, x, y], &spans, args.span)?))
+    let [x, y] = of_one_dtype(lower, &args, 1)?;
+    Ok(Value::Data(lower.map_aligned(ScalarOp::Select, &[condition, x, y], args.span)?))
 }
 
 fn convert<'p>(lower: &mut Lower<'p>, args: Args<'p>, dtype: DType) -> Eval<Value<'p>> {
-    let known = match args.value(0) {
-        Value::Int(i, _) => Some(Scalar::Int(i)),
-        Value::Float(x) => Some(Scalar::Float(x)),
-        Value::Bool(b) => Some(Scalar::Bool(b)),
-        _ => None,
-    };
-    if let Some(scalar) = known {
-        return Ok(match scalar.convert(dtype) {
-            Scalar::Int(i) => Value::int(i),
-            Scalar::Float(x) => Value::Float(x),
-            Scalar::Bool(b) => Value::Bool(b),
-        });
+    if let Some(scalar) = args.value(0).number() {
+        return Ok(scalar.convert(dtype).into());
     }
     if let Value::Str(text) = args.value(0) {
         let number = text.trim().parse::<f64>().ok().filter(|x| x.is_finite());

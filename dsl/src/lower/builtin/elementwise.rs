@@ -37,14 +37,8 @@ fn unary<'p>(lower: &mut Lower<'p>, args: Args<'p>, f: ScalarOp) -> Eval<Value<'
     let keeps_int = matches!(f, ScalarOp::Abs | ScalarOp::Sign | ScalarOp::Relu | ScalarOp::StopGradient);
     match args.value(0) {
         Value::Int(i, _) if keeps_int => Ok(Value::int(f.eval(DType::I64, &[Scalar::Int(i)]).as_i64())),
-        v @ (Value::Int(..) | Value::Float(_)) => {
-            let x = if let Value::Int(i, _) = v {
-                i as f64
-            } else if let Value::Float(x) = v {
-                x
-            } else {
-                0.0
-            };
+        Value::Int(..) | Value::Float(_) => {
+            let x = args.float(0);
             let y = f.eval(DType::F64, &[Scalar::Float(x)]).as_f64();
             if y.is_nan() && !x.is_nan() {
                 let message = format!("`{}` is not defined at {x}", f.def().mnemonic);

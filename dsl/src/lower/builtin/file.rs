@@ -3,15 +3,10 @@
 use super::super::dataset::{Contents, Reader};
 use super::super::value::Value;
 use super::super::{Eval, Lower};
-use super::{Args, Run};
-use crate::hir::Definition;
+use super::Args;
 
 /// The body of a reader, which is what has the library's `@reads`.
-pub(super) fn body(signature: &Definition) -> Option<Run> {
-    signature.reads.map(|_| -> Run { read })
-}
-
-fn read<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+pub(super) fn read<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let module = lower.frame().module;
     let from = lower.program.modules().get(module as usize).map(|m| lower.program.sources.name(m.source()).to_owned());
     let reader = Reader {
@@ -37,12 +32,6 @@ fn read<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
 /// The columns that `skip` names.
 fn strings<'p>(lower: &mut Lower<'p>, args: &Args<'p>) -> Eval<Vec<String>> {
     let Value::List(items) = args.value(1) else { return Err(lower.wrong(args, 1, &args.value(1), "a list of names")) };
-    let mut names = vec![];
-    for item in items.iter() {
-        match item {
-            Value::Str(name) => names.push(name.to_string()),
-            other => return Err(lower.wrong(args, 1, other, "a list of names")),
-        }
-    }
-    Ok(names)
+    let name = |item: &Value<'p>| if let Value::Str(name) = item { Some(name.to_string()) } else { None };
+    lower.each_of(args, 1, &items, "a list of names", name)
 }

@@ -29,7 +29,7 @@ fn list<'p>(lower: &mut Lower<'p>, args: &Args<'p>, i: usize) -> Eval<Vec<Value<
 
 fn enumerate<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let items = list(lower, &args, 0)?;
-    let pairs = items.into_iter().zip(0..).map(|(item, i)| Value::Tuple([Value::int(i), item].into()));
+    let pairs = items.into_iter().zip(0..).map(|(item, i)| Value::Tuple(vec![Value::int(i), item].into()));
     Ok(Value::list(pairs.collect()))
 }
 
@@ -39,7 +39,7 @@ fn zip<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         let message = format!("the lists have different lengths: {} and {}", a.len(), b.len());
         return Err(lower.error("wrong-count", message, args.span, "different lengths"));
     }
-    Ok(Value::list(a.into_iter().zip(b).map(|(a, b)| Value::Tuple([a, b].into())).collect()))
+    Ok(Value::list(a.into_iter().zip(b).map(|(a, b)| Value::Tuple(vec![a, b].into())).collect()))
 }
 
 fn reversed<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {

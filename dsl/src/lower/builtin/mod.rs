@@ -6,9 +6,9 @@ use dlc_ir::DType;
 use rustc_hash::FxHashMap;
 
 use super::argument::BoundArg;
+use super::index::position;
 use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Lower, Stop};
-use crate::diagnostic::Diagnostic;
 use crate::hir::{Definition, TypeKind};
 use crate::span::Span;
 
@@ -31,7 +31,7 @@ type Bodies = &'static [(&'static str, Run)];
 fn body(signature: &Definition) -> Option<Run> {
     static BODIES: OnceLock<FxHashMap<&'static str, Run>> = OnceLock::new();
     let of_name = BODIES.get_or_init(|| all().collect()).get(&*signature.name.name).copied();
-    of_name.or_else(|| file::body(signature))
+    of_name.or_else(|| signature.reads.map(|_| -> Run { file::read }))
 }
 
 fn all() -> impl Iterator<Item = (&'static str, Run)> {
@@ -180,32 +180,34 @@ impl<'p> Lower<'p> {
         }
     }
 
+    /// What `read` makes of each entry of an argument, which it refuses by none.
+    fn each_of<T>(
+        &mut self,
+        args: &Args<'p>,
+        i: usize,
+        entries: &[Value<'p>],
+        expected: &str,
+        read: impl Fn(&Value<'p>) -> Option<T>,
+    ) -> Eval<Vec<T>> {
+        entries.iter().map(|entry| read(entry).ok_or_else(|| self.wrong(args, i, entry, expected))).collect()
+    }
+
     /// An argument as one or several whole numbers.
     fn arg_ints(&mut self, args: &Args<'p>, i: usize) -> Eval<Option<Vec<i64>>> {
         let Some(list) = args.entries(i) else { return Ok(None) };
-        let mut ints = vec![];
-        for value in list {
-            match value {
-                Value::Int(n, _) => ints.push(n),
-                other => return Err(self.wrong(args, i, &other, "integers")),
-            }
-        }
-        Ok(Some(ints))
+        let int = |value: &Value<'p>| if let Value::Int(n, _) = value { Some(*n) } else { None };
+        self.each_of(args, i, &list, "integers", int).map(Some)
     }
 
     /// An argument as a shape: a list of sizes, named where they are dimensions.
     fn arg_shape(&mut self, args: &Args<'p>, i: usize) -> Eval<Option<Vec<Axis>>> {
         let Some(list) = args.entries(i) else { return Ok(None) };
-        let mut axes = vec![];
-        for value in list {
-            match value {
-                Value::Int(n, label) if (0..dlc_ir::Type::MAX_BYTES as i64).contains(&n) => {
-                    axes.push(Axis { size: n as usize, label, stretch: false });
-                }
-                other => return Err(self.wrong(args, i, &other, "a list of sizes")),
-            }
-        }
-        Ok(Some(axes))
+        self.each_of(args, i, &list, "a list of sizes", Value::axis).map(Some)
+    }
+
+    /// An argument as axes of `x`; all, if it is not given.
+    fn arg_axes_or_all(&mut self, args: &Args<'p>, i: usize, x: &Data) -> Eval<Vec<usize>> {
+        Ok(self.arg_axes(args, i, x)?.unwrap_or_else(|| (0..x.rank()).collect()))
     }
 
     /// An argument as axes of `x`: numbers, negative ones from the end, or names of dimensions.
@@ -216,16 +218,11 @@ impl<'p> Lower<'p> {
             let Value::Int(n, label) = value else { return Err(self.wrong(args, i, &value, "an axis")) };
             let axis = match label {
                 Some(label) => self.axis_named(&label, x, args.span(i))?,
-                None => {
-                    let rank = x.rank() as i64;
-                    let at = if n < 0 { n.saturating_add(rank) } else { n };
-                    if !(0..rank).contains(&at) {
-                        let message = format!("{} has no axis {n}", x.show(self.float));
-                        let label = format!("it has {rank}, counted from 0, or from the end by -1, -2, …");
-                        return Err(self.error("number-out-of-range", message, args.span(i), label));
-                    }
-                    at as usize
-                }
+                None => position(n, x.rank()).ok_or_else(|| {
+                    let message = format!("{} has no axis {n}", x.show(self.float));
+                    let label = format!("it has {}, counted from 0, or from the end by -1, -2, …", x.rank());
+                    self.error("number-out-of-range", message, args.span(i), label)
+                })?,
             };
             if axes.contains(&axis) {
                 let message = format!("duplicate axis {axis} in {}", args.what(i));
@@ -248,7 +245,7 @@ impl<'p> Lower<'p> {
             }
             [first, second, ..] => {
                 let message = format!("{} axes of {found} are named `{name}`", named.len());
-                let error = Diagnostic::error("shape-mismatch", message).primary(self.at(span), "which of them?");
+                let error = self.problem("shape-mismatch", message, span, "which of them?");
                 Err(self.fail(error.help(format!("give the axis by number: {first} or {second}"))))
             }
         }
@@ -267,25 +264,15 @@ impl<'p> Lower<'p> {
     }
 
     fn wrong(&mut self, args: &Args<'p>, i: usize, found: &Value<'p>, expected: &str) -> Stop {
-        if matches!(found, Value::Poison) {
-            return Stop;
+        match found {
+            Value::Poison => Stop,
+            found => self.unexpected(found, expected, &args.what(i), args.span(i)),
         }
-        let what = args.what(i);
-        if found.has_data() {
-            let message = format!("{what} must be known when compiling");
-            let label = format!("{} is data; expected {expected}", found.describe(self.float));
-            return self.error("not-constant", message, args.span(i), label);
-        }
-        let message = format!("expected {expected} for {what}, found {}", found.describe(self.float));
-        self.error("type-mismatch", message, args.span(i), format!("expected {expected}"))
     }
 
     /// A list of numbers as a one-dimensional constant.
     pub(crate) fn list_data(&mut self, items: &[Value<'p>], dtype: DType, span: Span) -> Eval<Data> {
-        let mut scalars = vec![];
-        for item in items {
-            scalars.push(self.number(item, dtype, span)?);
-        }
+        let scalars = items.iter().map(|item| self.number(item, dtype, span)).collect::<Eval<Vec<_>>>()?;
         let ty = dlc_ir::Type::new(dtype, [scalars.len()]);
         let value = dlc_ir::Tensor::from_fn(ty, |i| scalars[i]);
         self.emit(dlc_ir::op::Constant { value }, &[], span)

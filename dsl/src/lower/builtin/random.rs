@@ -22,28 +22,18 @@ fn unit<'p>(lower: &mut Lower<'p>, axes: &[Axis], span: Span) -> Eval<Data> {
     let shape: Shape = axes.iter().map(|axis| axis.size).collect();
     let mut drawn = lower.random_bits(Type::new(bits, shape), span)?;
     drawn.axes = axes.into();
-    let shift = constant(lower, bits, Scalar::Int(shift), axes, span)?;
-    let drawn = lower.map(ScalarOp::ShiftRight, &[&drawn, &shift], span)?;
+    let drawn = lower.with_number(ScalarOp::ShiftRight, &drawn, Scalar::Int(shift), span)?;
     let drawn = lower.convert(&drawn, dtype, span)?;
-    let scale = constant(lower, dtype, Scalar::Float(scale), axes, span)?;
-    lower.map(ScalarOp::Mul, &[&drawn, &scale], span)
-}
-
-fn constant(lower: &mut Lower<'_>, dtype: DType, value: Scalar, axes: &[Axis], span: Span) -> Eval<Data> {
-    let scalar = lower.scalar(dtype, value, span)?;
-    lower.stretch_to(&scalar, axes, span)
+    lower.with_number(ScalarOp::Mul, &drawn, Scalar::Float(scale), span)
 }
 
 /// `x * scale + offset`.
-fn affine(lower: &mut Lower<'_>, x: Data, scale: f64, offset: f64, span: Span) -> Eval<Data> {
-    let mut x = x;
+fn affine(lower: &mut Lower<'_>, mut x: Data, scale: f64, offset: f64, span: Span) -> Eval<Data> {
     if scale != 1.0 {
-        let scale = constant(lower, x.dtype, Scalar::Float(scale), &x.axes.clone(), span)?;
-        x = lower.map(ScalarOp::Mul, &[&x, &scale], span)?;
+        x = lower.with_number(ScalarOp::Mul, &x, Scalar::Float(scale), span)?;
     }
     if offset != 0.0 {
-        let offset = constant(lower, x.dtype, Scalar::Float(offset), &x.axes.clone(), span)?;
-        x = lower.map(ScalarOp::Add, &[&x, &offset], span)?;
+        x = lower.with_number(ScalarOp::Add, &x, Scalar::Float(offset), span)?;
     }
     Ok(x)
 }

@@ -24,13 +24,8 @@ fn reduction<'p>(lower: &mut Lower<'p>, args: Args<'p>, kind: Reduction) -> Eval
         return known(lower, &args, &items, kind);
     }
     let x = lower.arg_data(&args, 0)?;
-    let axes = axes(lower, &args, &x)?;
+    let axes = lower.arg_axes_or_all(&args, 1, &x)?;
     Ok(Value::Data(reduce(lower, &args, &x, kind, &axes)?))
-}
-
-/// The axes to combine: all, unless some are named.
-fn axes<'p>(lower: &mut Lower<'p>, args: &Args<'p>, x: &Data) -> Eval<Vec<usize>> {
-    Ok(lower.arg_axes(args, 1, x)?.unwrap_or_else(|| (0..x.rank()).collect()))
 }
 
 fn reduce<'p>(lower: &mut Lower<'p>, args: &Args<'p>, x: &Data, kind: Reduction, axes: &[usize]) -> Eval<Data> {
@@ -41,20 +36,19 @@ fn reduce<'p>(lower: &mut Lower<'p>, args: &Args<'p>, x: &Data, kind: Reduction,
     if x.dtype == DType::Bool && !matches!(kind, Reduction::Max | Reduction::Min) {
         x = lower.convert(&x, DType::I64, args.span)?;
     }
-    let mut result = lower.emit(Reduce { kind, axes: axes.to_vec() }, &[&x], args.span)?;
     let kept = |i: usize| !axes.contains(&i);
-    if args.bool(2) {
-        let axes = (0..x.rank()).map(|i| if kept(i) { x.axes[i].clone() } else { Axis::stretching() }).collect();
-        result = lower.reshape(&result, axes, args.span)?;
-    } else {
-        result.axes = (0..x.rank()).filter(|&i| kept(i)).map(|i| x.axes[i].clone()).collect();
+    let left: Vec<Axis> = (0..x.rank()).filter(|&i| kept(i)).map(|i| x.axes[i].clone()).collect();
+    let result = lower.emit_as(Reduce { kind, axes: axes.to_vec() }, &[&x], left, args.span)?;
+    if !args.bool(2) {
+        return Ok(result);
     }
-    Ok(result)
+    let axes = (0..x.rank()).map(|i| if kept(i) { x.axes[i].clone() } else { Axis::stretching() }).collect();
+    lower.reshape(&result, axes, args.span)
 }
 
 fn mean<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let x = lower.arg_float_data(&args, 0)?;
-    let axes = axes(lower, &args, &x)?;
+    let axes = lower.arg_axes_or_all(&args, 1, &x)?;
     let count: usize = axes.iter().map(|&i| x.axes[i].size).product();
     let is_empty = (0..x.rank()).any(|i| !axes.contains(&i) && x.axes[i].size == 0);
     if count == 0 && !is_empty {
@@ -62,19 +56,15 @@ fn mean<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         return Err(lower.error("shape-mismatch", message, args.span(0), "an axis of size 0"));
     }
     let sum = reduce(lower, &args, &x, Reduction::Sum, &axes)?;
-    let share = lower.scalar(x.dtype, Scalar::Float(1.0 / count.max(1) as f64), args.span)?;
-    let share = lower.stretch_to(&share, &sum.axes, args.span)?;
-    Ok(Value::Data(lower.map(ScalarOp::Mul, &[&sum, &share], args.span)?))
+    let share = Scalar::Float(1.0 / count.max(1) as f64);
+    Ok(Value::Data(lower.with_number(ScalarOp::Mul, &sum, share, args.span)?))
 }
 
 /// A list of numbers known at compile time.
 fn known<'p>(lower: &mut Lower<'p>, args: &Args<'p>, items: &[Value<'p>], kind: Reduction) -> Eval<Value<'p>> {
     let all_int = items.iter().all(|v| matches!(v, Value::Int(..)));
     let dtype = if all_int { DType::I64 } else { DType::F64 };
-    let mut numbers = vec![];
-    for item in items {
-        numbers.push(lower.number(item, dtype, args.span(0))?);
-    }
+    let numbers = items.iter().map(|item| lower.number(item, dtype, args.span(0))).collect::<Eval<Vec<_>>>()?;
     let f = match kind {
         Reduction::Sum => ScalarOp::Add,
         Reduction::Product => ScalarOp::Mul,
@@ -91,5 +81,5 @@ fn known<'p>(lower: &mut Lower<'p>, args: &Args<'p>, items: &[Value<'p>], kind: 
             _ => Err(lower.error("number-out-of-range", "reduction of an empty list", args.span(0), "empty")),
         };
     };
-    Ok(if all_int { Value::int(total.as_i64()) } else { Value::Float(total.as_f64()) })
+    Ok(total.into())
 }

@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use dlc_ir::op::{Concat, Iota, Pad, Reverse, Slice, Transpose};
+use dlc_ir::op::{Concat, Iota, Pad, Reverse, Slice};
 use dlc_ir::{DType, Scalar, Shape, Type};
 
+use super::super::index::position;
 use super::super::value::{Axis, Data, Value};
 use super::super::{Eval, Lower};
 use super::{Args, Bodies};
@@ -34,21 +35,13 @@ pub(super) const BODIES: Bodies = &[
 
 fn reshape<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let x = lower.arg_data(&args, 0)?;
-    let list = match args.value(1) {
-        Value::List(items) => items.to_vec(),
-        other => return Err(lower.wrong(&args, 1, &other, "a list of sizes")),
-    };
+    let Value::List(list) = args.value(1) else { return Err(lower.wrong(&args, 1, &args.value(1), "a list of sizes")) };
     let elements: u128 = x.axes.iter().map(|axis| axis.size as u128).product();
-    let mut axes: Vec<Option<Axis>> = vec![];
-    for value in list {
-        axes.push(match value {
-            Value::Int(-1, _) => None,
-            Value::Int(n, label) if (0..dlc_ir::Type::MAX_BYTES as i64).contains(&n) => {
-                Some(Axis { size: n as usize, label, stretch: false })
-            }
-            other => return Err(lower.wrong(&args, 1, &other, "sizes")),
-        });
-    }
+    let entry = |value: &Value<'p>| match value {
+        Value::Int(-1, _) => Some(None),
+        value => value.axis().map(Some),
+    };
+    let axes: Vec<Option<Axis>> = lower.each_of(&args, 1, &list, "sizes", entry)?;
     let known = axes.iter().flatten().fold(1u128, |n, axis| n.saturating_mul(axis.size as u128));
     let open = axes.iter().filter(|axis| axis.is_none()).count();
     let fits = match open {
@@ -64,11 +57,7 @@ fn reshape<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     }
     let rest = if open == 1 { (elements / known) as usize } else { 0 };
     let axes = axes.into_iter().map(|axis| axis.unwrap_or(Axis::new(rest))).collect();
-    reshaped(lower, &args, &x, axes)
-}
-
-fn reshaped<'p>(lower: &mut Lower<'p>, args: &Args<'p>, x: &Data, axes: Vec<Axis>) -> Eval<Value<'p>> {
-    Ok(Value::Data(lower.reshape(x, axes, args.span)?))
+    Ok(Value::Data(lower.reshape(&x, axes, args.span)?))
 }
 
 fn flatten<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
@@ -80,27 +69,21 @@ fn flatten<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     }
     let mut axes = x.axes[..from].to_vec();
     axes.push(Axis::new(x.axes[from..].iter().map(|axis| axis.size).product()));
-    reshaped(lower, &args, &x, axes)
+    Ok(Value::Data(lower.reshape(&x, axes, args.span)?))
 }
 
 fn transpose<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let x = lower.arg_data(&args, 0)?;
     let expected = lower.arg_ints(&args, 1)?.unwrap_or_default();
-    let rank = x.rank() as i64;
-    let perm: Vec<usize> = expected
-        .iter()
-        .map(|&i| if i < 0 { i.saturating_add(rank) } else { i })
-        .filter_map(|i| usize::try_from(i).ok().filter(|&i| i < x.rank()))
-        .collect();
+    let rank = x.rank();
+    let perm: Vec<usize> = expected.iter().filter_map(|&i| position(i, rank)).collect();
     let mut sorted = perm.clone();
     sorted.sort_unstable();
-    if perm.len() != expected.len() || !sorted.into_iter().eq(0..x.rank()) {
+    if perm.len() != expected.len() || !sorted.into_iter().eq(0..rank) {
         let message = format!("{expected:?} is not a permutation of the {rank} axes of {}", x.show(lower.float));
         return Err(lower.error("rank-mismatch", message, args.span(1), "name each axis once"));
     }
-    let mut result = lower.emit(Transpose { perm: perm.clone() }, &[&x], args.span)?;
-    result.axes = perm.iter().map(|&i| x.axes[i].clone()).collect();
-    Ok(Value::Data(result))
+    Ok(Value::Data(lower.permuted(&x, perm, args.span)?))
 }
 
 fn squeeze<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
@@ -113,7 +96,7 @@ fn squeeze<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         return Err(lower.error("shape-mismatch", message, args.span(1), "expected an axis of size 1"));
     }
     let axes = (0..x.rank()).filter(|i| !gone.contains(i)).map(|i| x.axes[i].clone()).collect();
-    reshaped(lower, &args, &x, axes)
+    Ok(Value::Data(lower.reshape(&x, axes, args.span)?))
 }
 
 /// The tensors of a list, all of one dtype.
@@ -123,15 +106,11 @@ fn parts<'p>(lower: &mut Lower<'p>, args: &Args<'p>) -> Eval<Vec<Data>> {
     };
     let dtype = items.iter().find_map(|v| if let Value::Data(d) = v { Some(d.dtype) } else { None });
     let dtype = dtype.unwrap_or(lower.float);
-    let mut parts = vec![];
-    for item in items.iter() {
-        parts.push(lower.as_data(item.clone(), dtype, &args.what(0), args.span(0))?);
-    }
-    if parts.is_empty() {
+    if items.is_empty() {
         let message = format!("`{}` of an empty list", args.callee());
         return Err(lower.error("wrong-count", message, args.span(0), "no tensors"));
     }
-    Ok(parts)
+    items.iter().map(|item| lower.as_data(item.clone(), dtype, &args.what(0), args.span(0))).collect()
 }
 
 fn stack<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
@@ -146,8 +125,7 @@ fn stack<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     for part in &mut parts {
         let mut axes = part.axes.to_vec();
         axes.insert((at as usize).min(axes.len()), Axis::new(1));
-        let Value::Data(reshaped) = reshaped(lower, &args, part, axes)? else { continue };
-        *part = Data { origin: part.origin, ..reshaped };
+        *part = Data { origin: part.origin, ..lower.reshape(part, axes, args.span)? };
     }
     join(lower, &args, parts, at as usize)
 }
@@ -170,11 +148,9 @@ fn join<'p>(lower: &mut Lower<'p>, args: &Args<'p>, parts: Vec<Data>, axis: usiz
             && (0..part.rank()).all(|i| i == axis || lower.agree(&part.axes[i], &first.axes[i]));
         if !same {
             let (a, b) = (first.show(lower.float), part.show(lower.float));
-            let at = lower.at(args.span);
             let message = format!("{a} and {b} must match except along axis {axis}");
-            let error = crate::Diagnostic::error("shape-mismatch", message).primary(at, "incompatible");
-            let error = super::super::operator::origins(error, at, &[(first.origin, a), (part.origin, b)]);
-            return Err(lower.fail(error));
+            let error = lower.problem("shape-mismatch", message, args.span, "incompatible");
+            return Err(lower.fail(lower.with_origins(error, &[&first, part])));
         }
     }
     let mut result = lower.emit(Concat { axis }, &parts.iter().collect::<Vec<_>>(), args.span)?;
@@ -210,20 +186,18 @@ fn split<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         let mut limit = x.shape().to_vec();
         (start[axis], limit[axis]) = (from, from + part);
         from += part;
-        let mut result = lower.emit(Slice { start, limit, stride: vec![1; x.rank()] }, &[&x], args.span)?;
-        result.axes = x.axes.clone();
-        Rc::make_mut(&mut result.axes)[axis] = Axis::new(part);
-        parts.push(Value::Data(result));
+        let mut axes = x.axes.to_vec();
+        axes[axis] = Axis::new(part);
+        let op = Slice { start, limit, stride: vec![1; x.rank()] };
+        parts.push(Value::Data(lower.emit_as(op, &[&x], axes, args.span)?));
     }
     Ok(Value::Tuple(parts.into()))
 }
 
 fn flip<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let x = lower.arg_data(&args, 0)?;
-    let axes = lower.arg_axes(&args, 1, &x)?.unwrap_or_else(|| (0..x.rank()).collect());
-    let mut result = lower.emit(Reverse { axes }, &[&x], args.span)?;
-    result.axes = x.axes;
-    Ok(Value::Data(result))
+    let axes = lower.arg_axes_or_all(&args, 1, &x)?;
+    Ok(Value::Data(lower.emit_as(Reverse { axes }, &[&x], x.axes.clone(), args.span)?))
 }
 
 fn pad<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
@@ -242,13 +216,17 @@ fn pad<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let value = lower.as_data(value, x.dtype, &args.what(3), args.span(3))?;
     let pad = Pad { low: low.clone(), high: high.clone(), interior: vec![0; x.rank()] };
     let mut result = lower.emit(pad, &[&x, &value], args.span)?;
+    keep_names(&mut result, &x, |i| low[i] + high[i] == 0);
+    Ok(Value::Data(result))
+}
+
+/// Axes keep their names where they have one size whatever it is, as `same` says, and not only at the size that they have now.
+pub(super) fn keep_names(result: &mut Data, x: &Data, same: impl Fn(usize) -> bool) {
     for (i, (new, old)) in Rc::make_mut(&mut result.axes).iter_mut().zip(x.axes.iter()).enumerate() {
-        // not by the size, which padding of nothing leaves as it is
-        if low[i] + high[i] == 0 {
+        if new.size == old.size && same(i) {
             *new = Axis { stretch: false, ..old.clone() };
         }
     }
-    Ok(Value::Data(result))
 }
 
 fn broadcast<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
@@ -274,7 +252,7 @@ fn along<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     }
     let mut axes = v.axes.to_vec();
     axes.extend((axis + 1..x.rank()).map(|_| Axis::stretching()));
-    reshaped(lower, &args, &v, axes)
+    Ok(Value::Data(lower.reshape(&v, axes, args.span)?))
 }
 
 fn shape<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
@@ -288,10 +266,8 @@ fn rank<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
 
 fn size<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let x = lower.arg_data(&args, 0)?;
-    match lower.arg_axes(&args, 1, &x)? {
-        None => Ok(Value::int(x.shape().elements() as i64)),
-        Some(axes) => Ok(Value::int(axes.iter().map(|&axis| x.axes[axis].size as i64).product())),
-    }
+    let axes = lower.arg_axes_or_all(&args, 1, &x)?;
+    Ok(Value::int(axes.iter().map(|&axis| x.axes[axis].size as i64).product()))
 }
 
 fn iota<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
@@ -302,9 +278,7 @@ fn iota<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         let message = format!("{} has no axis {axis}", lower.show_axes(&axes));
         return Err(lower.error("number-out-of-range", message, args.span(1), "out of range"));
     }
-    let mut result = lower.emit(Iota { ty: Type::new(DType::I64, shape), axis }, &[], args.span)?;
-    result.axes = axes.into();
-    Ok(Value::Data(result))
+    Ok(Value::Data(lower.emit_as(Iota { ty: Type::new(DType::I64, shape), axis }, &[], axes, args.span)?))
 }
 
 fn take<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {

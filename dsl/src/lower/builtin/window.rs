@@ -6,6 +6,7 @@ use dlc_ir::op::{Conv, ReduceWindow, Reduction, Window};
 
 use super::super::value::{Axis, Data, Value};
 use super::super::{Eval, Lower};
+use super::shape::keep_names;
 use super::{Args, Bodies};
 
 pub(super) const BODIES: Bodies = &[
@@ -44,9 +45,8 @@ fn fits<'p>(lower: &mut Lower<'p>, args: &Args<'p>, x: &Data, axis: usize, size:
     }
     let found = x.show(lower.float);
     let message = format!("a window of {size} does not fit axis {axis} of {found}, padded to {padded}");
-    let at = lower.at(args.span);
-    let error = crate::Diagnostic::error("shape-mismatch", message).primary(at, "the window is larger than its data");
-    let error = super::super::operator::origins(error, at, &[(x.origin, found)]);
+    let error = lower.problem("shape-mismatch", message, args.span, "the window is larger than its data");
+    let error = lower.with_origins(error, &[x]);
     Err(lower.fail(error.help("pad more, pool less before, or take a smaller window")))
 }
 
@@ -70,39 +70,28 @@ fn convolve<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         );
         return Err(lower.error("shape-mismatch", message, args.span, "channels and groups do not match"));
     }
-    for i in 0..spatial {
-        let size = kernel.axes[i + 2].size;
-        let reach = if size == 0 { 0 } else { (size - 1).saturating_mul(dilation[i]).saturating_add(1) };
-        fits(lower, &args, &x, i + 2, reach, padding[i])?;
+    // The distance between the first and the last element of a window.
+    let reach = |i: usize| kernel.axes[i + 2].size.saturating_sub(1).saturating_mul(dilation[i]);
+    for (i, &padding) in padding.iter().enumerate() {
+        let size = if kernel.axes[i + 2].size == 0 { 0 } else { reach(i).saturating_add(1) };
+        fits(lower, &args, &x, i + 2, size, padding)?;
     }
     let low: Vec<i64> = padding.iter().map(|&p| p as i64).collect();
-    let (strides, op_dilation) = (stride.clone(), dilation.clone());
     let op = Conv {
-        stride,
+        stride: stride.clone(),
         high: low.clone(),
         low,
         x_dilation: vec![1; spatial],
-        kernel_dilation: dilation,
+        kernel_dilation: dilation.clone(),
         feature_groups: groups,
         batch_groups: 1,
     };
     let mut result = lower.emit(op, &[&x, &kernel], args.span)?;
     let products: u64 = kernel.axes[1..].iter().fold(2, |n, axis| n.saturating_mul(axis.size as u64));
     lower.flops = lower.flops.saturating_add(products.saturating_mul(result.shape().elements() as u64));
-    let reach = |i: usize| (kernel.axes[i + 2].size.max(1) - 1).saturating_mul(op_dilation[i]);
-    name_axes(&mut result, &x, |i| strides[i] == 1 && 2 * padding[i] == reach(i));
+    keep_names(&mut result, &x, |i| i < 2 || stride[i - 2] == 1 && 2 * padding[i - 2] == reach(i - 2));
     Rc::make_mut(&mut result.axes)[1] = Axis { stretch: false, ..kernel.axes[0].clone() };
     Ok(Value::Data(result))
-}
-
-/// Axes keep their names where they have one size whatever it is, and not only at the size that they have now: the spatial ones of which
-/// `same` says so, and those before them.
-fn name_axes(result: &mut Data, x: &Data, same: impl Fn(usize) -> bool) {
-    for (i, (new, old)) in Rc::make_mut(&mut result.axes).iter_mut().zip(x.axes.iter()).enumerate() {
-        if new.size == old.size && i.checked_sub(2).is_none_or(&same) {
-            *new = Axis { stretch: false, ..old.clone() };
-        }
-    }
 }
 
 fn window<'p>(lower: &mut Lower<'p>, args: Args<'p>, kind: Reduction) -> Eval<Value<'p>> {
@@ -118,12 +107,8 @@ fn window<'p>(lower: &mut Lower<'p>, args: Args<'p>, kind: Reduction) -> Eval<Va
     for i in 0..spatial {
         if padding[i] >= size[i] {
             let message = format!("a padding of {} is not smaller than the window of {}", padding[i], size[i]);
-            return Err(lower.error(
-                "number-out-of-range",
-                message,
-                args.span(3),
-                "some windows would contain only padding",
-            ));
+            let label = "some windows would contain only padding";
+            return Err(lower.error("number-out-of-range", message, args.span(3), label));
         }
         fits(lower, &args, &x, i + 2, size[i], padding[i])?;
     }
@@ -131,6 +116,6 @@ fn window<'p>(lower: &mut Lower<'p>, args: Args<'p>, kind: Reduction) -> Eval<Va
     let mut tiles = Window::tiles((2..x.rank()).collect(), size.clone());
     (tiles.stride, tiles.high, tiles.low) = (stride.clone(), low.clone(), low);
     let mut result = lower.emit(ReduceWindow { kind, window: tiles }, &[&x], args.span)?;
-    name_axes(&mut result, &x, |i| stride[i] == 1 && 2 * padding[i] + 1 == size[i]);
+    keep_names(&mut result, &x, |i| i < 2 || stride[i - 2] == 1 && 2 * padding[i - 2] + 1 == size[i - 2]);
     Ok(Value::Data(result))
 }

@@ -11,10 +11,10 @@ use ir::{Role, Type};
 use rustc_hash::FxHashMap;
 
 use super::frame::{Draws, Var};
-use super::value::{Axis, Data, Value};
+use super::value::{Data, Value};
 use super::{Argument, Eval, Lower, Mode, Request, Stop};
 use crate::ast::Ident;
-use crate::diagnostic::{Diagnostic, has_errors, tidy};
+use crate::diagnostic::{Diagnostic, has_errors};
 use crate::hir::{Entry, EntryKind, Expr, IndexItem, ItemRef, LocalId, Pattern, PatternKind, Program};
 use crate::span::Span;
 
@@ -141,11 +141,7 @@ impl Program {
         lower.readers = Some(Readers::default());
         lower.enter(&call.name, String::new());
         let entries = lower.run_dataset(call);
-        let mut diagnostics = std::mem::take(&mut lower.diagnostics);
-        if has_errors(&diagnostics) {
-            tidy(&mut diagnostics);
-            return Err(diagnostics);
-        }
+        lower.settled(Ok(()))?;
         // Without types nothing can be computed, so a field that is more than a reader is known by name only.
         let fields = entries.unwrap_or_default().fields.into_iter().map(|(name, _)| name.name).collect();
         let readers = lower.readers.take().unwrap_or_default().list;
@@ -303,10 +299,7 @@ impl<'p> Lower<'p> {
         let Some(&Some(value)) = readers.args.get(index) else { return Ok(Value::Poison) };
         let ty = readers.types[index].clone();
         let rounded = readers.list[index].contents == Contents::Columns;
-        let axes = ty.shape.iter().map(|&size| Axis::new(size)).collect();
-        let func = self.contexts[0].id;
-        let data =
-            Data { value, func, dtype: ty.dtype, axes, origin: at, dense: None, transpose_of: None, weight: None };
+        let data = Data::new(value, self.contexts[0].id, &ty, at);
         Ok(Value::Data(if rounded { self.convert(&data, self.float, span)? } else { data }))
     }
 

@@ -7,7 +7,7 @@ use ir::{Builder, DType, Function, FunctionKind, Graph, Op, Role, Type};
 use super::super::context::span_of;
 use super::super::{Lower, Mode, Request};
 use super::{Dataset, DatasetCall, Entries, Readers, Survey};
-use crate::diagnostic::{Diagnostic, has_errors, tidy};
+use crate::diagnostic::Diagnostic;
 use crate::hir::Program;
 use crate::span::Span;
 
@@ -67,11 +67,7 @@ impl Run<'_> {
         if let Some(span) = lower.weights.first().map(|weight| weight.span) {
             lower.not_of_the_model("a dataset", dataset.call.span, span, "declare layers in the model");
         }
-        let mut diagnostics = std::mem::take(&mut lower.diagnostics);
-        if has_errors(&diagnostics) {
-            tidy(&mut diagnostics);
-            return Err(diagnostics);
-        }
+        lower.settled(Ok(()))?;
         Ok(Ran { lower, entries })
     }
 }

@@ -34,6 +34,11 @@ pub(super) enum Class {
     Hidden,
 }
 
+impl Class {
+    /// Of what has one position for each example, along its first axis.
+    pub const EXAMPLES: Class = Class::Rows { axis: 0, per: 1, pure: true };
+}
+
 /// The classes of the values of a function.
 #[derive(Debug)]
 pub(super) struct Classes {
@@ -73,23 +78,8 @@ impl<'a> Analysis<'a> {
         Analysis { functions, examples, steps, callees: FxHashMap::default() }
     }
 
-    /// The classes in a function that measures a model; none if the two functions are not alike.
-    pub fn measured(
-        &mut self,
-        f: &Function,
-        g: &Function,
-        arguments: &[Class],
-        boundary: &Boundary,
-    ) -> Option<Classes> {
-        self.function(f, g, arguments, Some(boundary))
-    }
-
-    /// The classes in any other function; none if the two functions are not alike.
-    pub fn plain(&mut self, f: &Function, g: &Function, arguments: &[Class]) -> Option<Classes> {
-        self.function(f, g, arguments, None)
-    }
-
-    fn function(
+    /// The classes in a function, of which the part within the boundary, if there is one, is a model; none if the two functions are not alike.
+    pub fn function(
         &mut self,
         f: &Function,
         g: &Function,
@@ -135,26 +125,24 @@ impl<'a> Analysis<'a> {
             let class = &mut classes.of[value.node.index()][value.result as usize];
             *class = match *class {
                 Class::Rows { axis, per, .. } => Class::Rows { axis, per, pure: true },
-                Class::Whole | Class::Hidden => match self.counting((f.ty(value), g.ty(value))).as_deref() {
-                    Some([(axis, per)]) => Class::Rows { axis: *axis, per: *per, pure: true },
-                    _ => {
-                        if *class == Class::Hidden {
-                            classes.hidden.get_or_insert(i);
+                Class::Whole | Class::Hidden => {
+                    match self.counting(&f.ty(value).shape, &g.ty(value).shape).as_deref() {
+                        Some([(axis, per)]) => Class::Rows { axis: *axis, per: *per, pure: true },
+                        _ => {
+                            if *class == Class::Hidden {
+                                classes.hidden.get_or_insert(i);
+                            }
+                            if self.steps { Class::Step } else { *class }
                         }
-                        if self.steps { Class::Step } else { *class }
                     }
-                },
+                }
                 other => other,
             };
         }
     }
 
     /// The axes that count examples, with the positions of each; none if a size differs in another way.
-    pub fn counting(&self, (ours, theirs): Pair<'_>) -> Option<Vec<(usize, usize)>> {
-        self.counting_of(&ours.shape, &theirs.shape)
-    }
-
-    pub fn counting_of(&self, ours: &[usize], theirs: &[usize]) -> Option<Vec<(usize, usize)>> {
+    pub fn counting(&self, ours: &[usize], theirs: &[usize]) -> Option<Vec<(usize, usize)>> {
         let (examples, others) = self.examples;
         if ours.len() != theirs.len() {
             return None;
@@ -183,9 +171,9 @@ impl<'a> Analysis<'a> {
             }
         }
         let result = (&node.types[0], &other.types[0]);
+        let counting = self.counting(&result.0.shape, &result.1.shape);
         match (op, theirs) {
             (Op::Constant(a), Op::Constant(b)) => {
-                let counting = self.counting(result);
                 let one = a.value.uniform().filter(|x| b.value.uniform() == Some(*x));
                 all(match counting.as_deref() {
                     Some([]) if a.value == b.value => Class::Fixed,
@@ -204,7 +192,7 @@ impl<'a> Analysis<'a> {
                 })
             }
             (Op::Reshape(a), Op::Reshape(b)) => all(self.reshape((a, b), operands[0], types[0])),
-            (Op::RngBits(_), Op::RngBits(_)) => all(match self.counting(result).as_deref() {
+            (Op::RngBits(_), Op::RngBits(_)) => all(match counting.as_deref() {
                 Some([(axis, per)]) => Class::Rows { axis: *axis, per: *per, pure: true },
                 Some([]) => join(operands),
                 _ => Class::Whole,
@@ -238,7 +226,7 @@ impl<'a> Analysis<'a> {
             let same = axes.clone().find(|&to| a.shape[to] == per * examples);
             same.or_else(|| axes.next()).map(|to| (to, a.shape[to] / examples))
         } else {
-            match self.counting_of(&a.shape, &b.shape).as_deref() {
+            match self.counting(&a.shape, &b.shape).as_deref() {
                 Some([(to, per)]) if product(&a.shape[..*to]) == before => Some((*to, *per)),
                 _ => None,
             }

@@ -8,7 +8,7 @@ use ir::{Def, Function, Role};
 use rustc_hash::FxHashMap;
 
 use super::classes::{Class, Classes};
-use super::{Combine, Measured, Part};
+use super::{Combine, Part};
 
 /// The parts that the results are made of, in the order of the function.
 pub(super) fn parts(f: &Function, classes: &Classes, results: &[ir::Value]) -> Vec<(Part, ir::Value)> {
@@ -40,14 +40,19 @@ fn part(f: &Function, classes: &Classes, value: ir::Value) -> Option<Combine> {
     }
 }
 
-/// Fills `entry` with the computation of the results of `f` from their parts.
-pub(super) fn finish(entry: &mut Function, f: &Function, parts: &[(Part, ir::Value)], measured: &Measured) {
+/// Fills `entry` with the computation of the results of `f`, by name, from their parts.
+pub(super) fn finish<'n>(
+    entry: &mut Function,
+    f: &Function,
+    parts: &[(Part, ir::Value)],
+    results: impl Iterator<Item = (&'n String, ir::Value)> + Clone,
+) {
     let mut known: FxHashMap<ir::Value, ir::Value> = FxHashMap::default();
     for (part, value) in parts {
         known.insert(*value, entry.add_arg(&part.name, part.ty.clone(), Role::Input));
     }
     let mut needed = vec![false; f.node_count()];
-    let mut open: Vec<ir::Value> = measured.values.clone();
+    let mut open: Vec<ir::Value> = results.clone().map(|(_, value)| value).collect();
     while let Some(value) = open.pop() {
         if !known.contains_key(&value) && !std::mem::replace(&mut needed[value.node.index()], true) {
             open.extend(f.node(value.node).operands.iter().copied());
@@ -60,7 +65,7 @@ pub(super) fn finish(entry: &mut Function, f: &Function, parts: &[(Part, ir::Val
             known.entry(old).or_insert(new);
         }
     }
-    for (name, value) in measured.names.iter().zip(&measured.values) {
-        entry.add_output(Some(name), known[value]);
+    for (name, value) in results {
+        entry.add_output(Some(name), known[&value]);
     }
 }

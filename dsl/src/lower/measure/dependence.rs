@@ -36,18 +36,18 @@ impl<'f> Dependences<'f> {
         is_row: &dyn Fn(&Argument) -> bool,
     ) -> Option<Self> {
         let class = |argument: &Argument| match argument.role {
-            _ if is_row(argument) => Class::Rows { axis: 0, per: 1, pure: true },
+            _ if is_row(argument) => Class::EXAMPLES,
             Role::Key => Class::Step,
             _ => Class::Fixed,
         };
         let arguments: Vec<Class> = function.args().iter().map(|argument| class(argument)).collect();
-        let classes = Analysis::new(functions, examples, false).plain(function, other, &arguments)?;
+        let classes = Analysis::new(functions, examples, false).function(function, other, &arguments, None)?;
         Some(Dependences { function, classes })
     }
 
     /// How a value comes to be no function of one example each, along its first axis, and where; none if it is one.
     pub fn beyond_one_example(&self, value: ir::Value) -> Option<(Dependence, Loc)> {
-        if self.classes.of(value) == (Class::Rows { axis: 0, per: 1, pure: true }) {
+        if self.classes.of(value) == Class::EXAMPLES {
             return None;
         }
         // The first operator that makes something else of values that are functions of one example.

@@ -20,15 +20,25 @@ pub(super) fn class(
     let (Lowering::Compute(c), Lowering::Compute(d)) = (op.lower(&ours), theirs.lower(&others)) else {
         return (Class::Whole, None);
     };
-    let Some(counting) = analysis.counting_of(&extents(&c), &extents(&d)) else {
+    let Some(counting) = analysis.counting(&extents(&c), &extents(&d)) else {
         // sizes that are no multiple of the number of examples
         return (Class::Whole, None);
     };
     let same = c.body == d.body && beside(&c) == beside(&d);
-    let mut rows = Rows { operands, axis: None, mixed: false };
-    rows.expr(&c.body);
-    let (axis, per) = match (rows.axis, counting.as_slice()) {
-        _ if rows.mixed => return (Class::Whole, None),
+    // Where the examples are read, with the positions of each, and whether they are read elsewhere than at their own position.
+    let (mut found, mut mixed) = (None, false);
+    each_within(&c.body, &mut |e| {
+        if let Expr::Read { operand, index, .. } = e
+            && let Class::Rows { axis, per, .. } = operands[*operand]
+        {
+            match index[axis] {
+                Index::Axis(j) if found.is_none_or(|found| found == (j, per)) => found = Some((j, per)),
+                _ => mixed = true,
+            }
+        }
+    });
+    let (axis, per) = match (found, counting.as_slice()) {
+        _ if mixed => return (Class::Whole, None),
         (Some(found), []) => found,
         (Some(found), [counted]) if found == *counted => found,
         (None, []) if same => return (join(operands), None),
@@ -39,13 +49,26 @@ pub(super) fn class(
     if extents(&c)[axis] != per * analysis.examples.0 {
         return (Class::Whole, None);
     }
-    let mut uses = Uses { operands, axis, found: false };
-    uses.expr(&c.body);
+    // Whether the position of an example is used, or a value at that position that belongs to no example.
+    let has_axis = |index: &Index| axes_of(index).contains(&axis);
     let reduce = c.reduce.as_ref();
-    reduce.into_iter().flat_map(|r| &r.guards).for_each(|guard| uses.guard(guard));
-    reduce.into_iter().flat_map(|r| &r.position).for_each(|position| uses.index(position));
+    let mut uses = reduce.is_some_and(|r| r.guards.iter().map(index_of).chain(&r.position).any(has_axis));
+    each_within(&c.body, &mut |e| {
+        for (i, index) in indices(e).into_iter().enumerate() {
+            let own = match e {
+                Expr::Read { operand, .. } => match operands[*operand] {
+                    Class::Rows { axis, .. } => axis == i,
+                    // what is drawn for a step is drawn for each position
+                    Class::Step => *index == Index::Axis(axis),
+                    _ => false,
+                },
+                _ => false,
+            };
+            uses |= !own && has_axis(index);
+        }
+    });
     let of_own = |class: &Class| matches!(class, Class::Fixed | Class::Step | Class::Rows { pure: true, .. });
-    let pure = same && !uses.found && operands.iter().all(of_own);
+    let pure = same && !uses && operands.iter().all(of_own);
     if axis < c.extents.len() {
         return (Class::Rows { axis, per, pure }, None);
     }
@@ -68,110 +91,50 @@ fn beside(compute: &Compute) -> Option<(compute::Combine, &[Guard], Option<&Inde
     compute.reduce.as_ref().map(|r| (r.combine, r.guards.as_slice(), r.position.as_ref()))
 }
 
-/// Finds the axis along which the examples are read.
-struct Rows<'a> {
-    operands: &'a [Class],
-    /// It, and the positions of an example.
-    axis: Option<(usize, usize)>,
-    /// Whether examples are read elsewhere than at their own position.
-    mixed: bool,
-}
-
-impl Rows<'_> {
-    fn expr(&mut self, e: &Expr) {
-        if let Expr::Read { operand, index, .. } = e
-            && let Class::Rows { axis, per, .. } = self.operands[*operand]
-        {
-            match index[axis] {
-                Index::Axis(j) if self.axis.is_none_or(|found| found == (j, per)) => self.axis = Some((j, per)),
-                _ => self.mixed = true,
-            }
-        }
-        children(e, &mut |inner| self.expr(inner));
-    }
-}
-
-/// Finds whether the position of an example is used, or a value at that position that belongs to no example.
-struct Uses<'a> {
-    operands: &'a [Class],
-    axis: usize,
-    found: bool,
-}
-
-impl Uses<'_> {
-    fn expr(&mut self, e: &Expr) {
-        match e {
-            Expr::Read { operand, index, .. } => {
-                for (i, index) in index.iter().enumerate() {
-                    let own = match self.operands[*operand] {
-                        Class::Rows { axis, .. } => axis == i,
-                        // what is drawn for a step is drawn for each position
-                        Class::Step => *index == Index::Axis(self.axis),
-                        _ => false,
-                    };
-                    if !own {
-                        self.index(index);
-                    }
-                }
-            }
-            Expr::Position(index, _) | Expr::Random { element: index, .. } => self.index(index),
-            Expr::If { guards, .. } => guards.iter().for_each(|guard| self.guard(guard)),
-            Expr::Const(_) | Expr::Apply(..) => {}
-        }
-        children(e, &mut |inner| self.expr(inner));
-    }
-
-    fn guard(&mut self, guard: &Guard) {
-        match guard {
-            Guard::InRange { index, .. } | Guard::Divisible { index, .. } => self.index(index),
-        }
-    }
-
-    fn index(&mut self, index: &Index) {
-        match index {
-            Index::Axis(j) => self.found |= *j == self.axis,
-            // its elements are looked at where expressions are
-            Index::Const(_) | Index::Data { .. } => {}
-            Index::Add(a, b) => {
-                self.index(a);
-                self.index(b);
-            }
-            Index::Mul(a, _) | Index::Div(a, _) | Index::Mod(a, _) => self.index(a),
-        }
-    }
-}
-
-/// Visits the direct subexpressions, those within indices included.
-fn children(e: &Expr, look: &mut dyn FnMut(&Expr)) {
+/// Visits an expression and all within it, those within indices included.
+fn each_within(e: &Expr, look: &mut dyn FnMut(&Expr)) {
     fn within(index: &Index, look: &mut dyn FnMut(&Expr)) {
         match index {
             Index::Axis(_) | Index::Const(_) => {}
-            Index::Add(a, b) => {
-                within(a, look);
-                within(b, look);
-            }
+            Index::Add(a, b) => [a, b].into_iter().for_each(|part| within(part, look)),
             Index::Mul(a, _) | Index::Div(a, _) | Index::Mod(a, _) => within(a, look),
-            Index::Data { value, .. } => look(value),
+            Index::Data { value, .. } => each_within(value, look),
         }
     }
+    look(e);
+    indices(e).into_iter().for_each(|index| within(index, look));
     match e {
-        Expr::Read { index, .. } => index.iter().for_each(|i| within(i, look)),
-        Expr::Const(_) => {}
-        Expr::Position(index, _) => within(index, look),
-        Expr::Apply(_, _, args) => args.iter().for_each(look),
-        Expr::If { guards, then, other } => {
-            for guard in guards {
-                match guard {
-                    Guard::InRange { index, .. } | Guard::Divisible { index, .. } => within(index, look),
-                }
-            }
-            look(then);
-            look(other);
+        Expr::Read { .. } | Expr::Const(_) | Expr::Position(..) => {}
+        Expr::Apply(_, _, args) => args.iter().for_each(|arg| each_within(arg, look)),
+        Expr::If { then: a, other: b, .. } | Expr::Random { key: a, counter: b, .. } => {
+            each_within(a, look);
+            each_within(b, look);
         }
-        Expr::Random { key, counter, element, .. } => {
-            look(key);
-            look(counter);
-            within(element, look);
-        }
+    }
+}
+
+/// The indices in an expression itself.
+fn indices(e: &Expr) -> Vec<&Index> {
+    match e {
+        Expr::Read { index, .. } => index.iter().collect(),
+        Expr::Position(index, _) | Expr::Random { element: index, .. } => vec![index],
+        Expr::If { guards, .. } => guards.iter().map(index_of).collect(),
+        Expr::Const(_) | Expr::Apply(..) => vec![],
+    }
+}
+
+fn index_of(guard: &Guard) -> &Index {
+    match guard {
+        Guard::InRange { index, .. } | Guard::Divisible { index, .. } => index,
+    }
+}
+
+/// The axes that an index is computed of, but for those of the data that it reads.
+fn axes_of(index: &Index) -> Vec<usize> {
+    match index {
+        Index::Axis(axis) => vec![*axis],
+        Index::Const(_) | Index::Data { .. } => vec![],
+        Index::Add(a, b) => [axes_of(a), axes_of(b)].concat(),
+        Index::Mul(a, _) | Index::Div(a, _) | Index::Mod(a, _) => axes_of(a),
     }
 }

@@ -13,7 +13,8 @@ use ir::{Function, FunctionKind, Graph};
 use rustc_hash::FxHashSet;
 
 use super::entry::Chosen;
-use super::train::Objective;
+use super::outline::Functions;
+use super::train::{Objective, Results};
 use super::value::{Data, Label};
 pub use dlc_frontend::measure::{Combine, Measure, Part};
 
@@ -30,12 +31,6 @@ mod scale;
 
 use classes::{Analysis, Class, Classes};
 pub(crate) use dependence::{Dependence, Dependences};
-
-/// Results of a function with what became of them.
-pub(crate) struct Measured {
-    pub names: Vec<String>,
-    pub values: Vec<ir::Value>,
-}
 
 /// What was lowered of the model within the function that measures it.
 #[derive(Clone, Debug, Default)]
@@ -95,15 +90,14 @@ impl<'p> Lower<'p> {
         let of_examples = data.axes.iter().any(|axis| axis.label.as_ref().is_some_and(is_batch));
         if data.rank() != 0 && (what == "the loss" || of_examples) {
             let message = format!("expected a scalar for {what}, found {}", data.show(self.float));
-            let at = self.at(e.span);
-            let error = Diagnostic::error("shape-mismatch", message).primary(at, "one for each example");
+            let error = self.problem("shape-mismatch", message, e.span, "one for each example");
             return Err(self.fail(error.help("take the mean: `mean(…)`")));
         }
         self.convert(&data, self.float, e.span)
     }
 
     /// The same objective for another number of examples, as far as to its results; none if it cannot be lowered so.
-    fn for_others(&self) -> Option<(Lower<'p>, Measured)> {
+    fn for_others(&self) -> Option<(Lower<'p>, Vec<ir::Value>)> {
         let request: &'p Request = self.request.partner.as_deref()?;
         let mut other = Lower::new(self.program, request);
         other.flat = self.flat;
@@ -112,14 +106,13 @@ impl<'p> Lower<'p> {
             Mode::Train => other.loss_function(&chosen, given).ok()?.objective,
             _ => other.objective_of(&chosen, given).ok()?,
         };
-        let measured = other.measured(&objective.results).ok()?;
-        (!crate::diagnostic::has_errors(&other.diagnostics)).then_some((other, measured))
+        let values = other.values(&objective.results).ok()?;
+        (!crate::diagnostic::has_errors(&other.diagnostics)).then_some((other, values))
     }
 
-    fn measured(&mut self, results: &[(String, Data)]) -> Eval<Measured> {
-        let names = results.iter().map(|(name, _)| name.clone()).collect();
-        let values = results.iter().map(|(_, data)| self.local(data, data.origin)).collect::<Eval<_>>()?;
-        Ok(Measured { names, values })
+    /// Results as values of the innermost function.
+    fn values(&mut self, results: &[(String, Data)]) -> Eval<Vec<ir::Value>> {
+        results.iter().map(|(_, data)| self.local(data, data.origin)).collect()
     }
 
     /// How many examples the request is for.
@@ -131,48 +124,41 @@ impl<'p> Lower<'p> {
     fn argument_classes(&self) -> Vec<Class> {
         let context = self.contexts.last().expect("the function that measures");
         let entry = self.contexts[0].builder.function();
-        let of_entry = |value: ir::Value| match entry.arg_index(value).map(|i| &entry.args()[i]) {
-            Some(arg) if arg.role == ir::Role::Input && arg.ty.rank() > 0 => {
-                Class::Rows { axis: 0, per: 1, pure: true }
-            }
-            _ => Class::Step,
+        let outer = |value: &ir::Value| match self.contexts.len() {
+            1 => Some(*value),
+            _ => context.captures.iter().find(|(_, inner)| *inner == value).map(|(outer, _)| *outer),
         };
-        let function = context.builder.function();
-        let of_inner = |value: &ir::Value| {
-            let outer = context.captures.iter().find(|(_, inner)| *inner == value).map(|(outer, _)| *outer);
-            outer.map_or(Class::Step, of_entry)
+        let is_field = |value: &ir::Value| {
+            let argument = outer(value).and_then(|value| entry.arg_index(value)).map(|i| &entry.args()[i]);
+            argument.is_some_and(|arg| arg.role == ir::Role::Input && arg.ty.rank() > 0)
         };
-        if self.contexts.len() == 1 {
-            function.arg_values().iter().map(|value| of_entry(*value)).collect()
-        } else {
-            function.arg_values().iter().map(of_inner).collect()
-        }
+        let class = |value: &ir::Value| if is_field(value) { Class::EXAMPLES } else { Class::Step };
+        context.builder.function().arg_values().iter().map(class).collect()
     }
 
     /// How the results depend on the examples.
-    fn classes(&mut self, results: &[(String, Data)], measured: &Measured) -> Eval<Classes> {
+    fn classes(&mut self, results: &[(String, Data)], values: &[ir::Value]) -> Eval<Classes> {
         let function = self.contexts.last().expect("the function that measures").builder.function();
         let arguments = self.argument_classes();
-        let boundary = self.boundary.of_results(function, &measured.values);
+        let boundary = self.boundary.of_results(function, values);
         let steps = self.request.mode == Mode::Train;
         let (ours, own) = (self.examples(), &self.functions);
+        let analysed = |g: &Function, theirs: &Functions, others: usize| {
+            Analysis::new((own, theirs), (ours, others), steps).function(function, g, &arguments, Some(&boundary))
+        };
         let compared = self.for_others().and_then(|(other, theirs)| {
-            if theirs.values != measured.values || other.boundary.nodes != self.boundary.nodes {
+            if theirs != values || other.boundary.nodes != self.boundary.nodes {
                 return None;
             }
             let g = other.contexts.last().expect("the function that measures").builder.function();
-            Analysis::new((own, &other.functions), (ours, other.examples()), steps)
-                .measured(function, g, &arguments, &boundary)
+            analysed(g, &other.functions, other.examples())
         });
-        let classes = compared.unwrap_or_else(|| {
-            // It is for this number of examples only: what holds of others cannot be seen by comparison.
-            let mut analysis = Analysis::new((own, own), (ours, ours), steps);
-            analysis.measured(function, function, &arguments, &boundary).expect("a function is like itself")
-        });
+        // Without others it is for this number of examples only: what holds of others cannot be seen by comparison.
+        let classes = compared.unwrap_or_else(|| analysed(function, own, ours).expect("a function is like itself"));
         if let Some(output) = classes.hidden {
             self.show_reductions(&boundary.outputs[output])?;
         }
-        self.check_tables(results, measured, &classes)?;
+        self.check_tables(results, values, &classes)?;
         Ok(classes)
     }
 
@@ -195,8 +181,8 @@ impl<'p> Lower<'p> {
     }
 
     /// Refuses a metric that has a number for each example, which only another number of them shows where axes have lost their names.
-    fn check_tables(&mut self, results: &[(String, Data)], measured: &Measured, classes: &Classes) -> Eval<()> {
-        for ((_, data), value) in results.iter().zip(&measured.values) {
+    fn check_tables(&mut self, results: &[(String, Data)], values: &[ir::Value], classes: &Classes) -> Eval<()> {
+        for ((_, data), value) in results.iter().zip(values) {
             if classes.compared && matches!(classes.of(*value), Class::Rows { .. }) {
                 let message = format!("expected a scalar or a matrix for a metric, found {}", data.show(self.float));
                 let error = Diagnostic::error("shape-mismatch", message).primary(data.origin, "one for each example");
@@ -206,39 +192,33 @@ impl<'p> Lower<'p> {
         Ok(())
     }
 
-    /// The parts of the results, with their values in the innermost function.
-    pub(crate) fn parts(&mut self, results: &[(String, Data)]) -> Eval<Vec<(Part, Data)>> {
-        let measured = self.measured(results)?;
-        let classes = self.classes(results, &measured)?;
+    /// The parts of the results by name, with their values in the innermost function.
+    pub(crate) fn results_of_parts(&mut self, results: &[(String, Data)]) -> Eval<Results> {
+        let values = self.values(results)?;
+        let classes = self.classes(results, &values)?;
         let numbers = results.iter().filter(|(_, data)| data.rank() == 0);
         self.scores = numbers.map(|(name, _)| name.clone()).collect();
-        let function = self.contexts.last().expect("the function that measures").builder.function();
-        let parts = cut::parts(function, &classes, &measured.values);
+        let parts = cut::parts(self.context().builder.function(), &classes, &values);
+        let origin = results.first().map_or_else(Default::default, |(_, data)| data.origin);
         let func = self.context().id;
-        Ok(parts
-            .into_iter()
-            .map(|(part, value)| {
-                let axes = part.ty.shape.iter().map(|&size| super::value::Axis::new(size)).collect();
-                let origin = results.first().map_or_else(Default::default, |(_, data)| data.origin);
-                let dtype = part.ty.dtype;
-                let data = Data { value, func, dtype, axes, origin, dense: None, transpose_of: None, weight: None };
-                (part, data)
-            })
-            .collect())
+        let data = |(part, value): &(Part, ir::Value)| (part.name.clone(), Data::new(*value, func, &part.ty, origin));
+        let found = parts.iter().map(data).collect();
+        self.parts = parts.into_iter().map(|(part, _)| part).collect();
+        Ok(found)
     }
 
     /// The program that computes the results from their parts; it replaces the functions under construction.
     pub(crate) fn finish_of_parts(&mut self, chosen: &Chosen<'p>, results: &[(String, Data)]) -> Eval<Graph> {
-        let measured = self.measured(results)?;
-        let classes = self.classes(results, &measured)?;
+        let values = self.values(results)?;
+        let classes = self.classes(results, &values)?;
         let context = self.contexts.pop().expect("the function that measures");
         self.contexts.clear();
         let function = context.builder.function();
-        let parts = cut::parts(function, &classes, &measured.values);
-        self.growing = scale::growing(function, &parts, &measured).map(str::to_owned);
+        let parts = cut::parts(function, &classes, &values);
+        self.growing = scale::growing(function, &parts, &values).map(|i| results[i].0.clone());
         let name = format!("{}.scores", chosen.definition.name.name);
         let mut entry = Function::new(name.as_str(), FunctionKind::Func);
-        cut::finish(&mut entry, function, &parts, &measured);
+        cut::finish(&mut entry, function, &parts, results.iter().map(|(name, _)| name).zip(values));
         self.parts = parts.into_iter().map(|(part, _)| part).collect();
         let graph = self.finish_graph(entry);
         if crate::diagnostic::has_errors(&self.diagnostics) { Err(super::Stop) } else { Ok(graph) }

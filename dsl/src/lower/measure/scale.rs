@@ -6,7 +6,7 @@ use ir::op::Reduction;
 use ir::{Function, Op, ScalarOp};
 use rustc_hash::FxHashMap;
 
-use super::{Combine, Measured, Part};
+use super::{Combine, Part};
 
 /// How a value grows if all sums do.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,8 +31,8 @@ impl Growth {
     }
 }
 
-/// The name of a result that does not stay the same, if there is one.
-pub(super) fn growing<'m>(f: &Function, parts: &[(Part, ir::Value)], measured: &'m Measured) -> Option<&'m str> {
+/// The first result that does not stay the same, if there is one.
+pub(super) fn growing(f: &Function, parts: &[(Part, ir::Value)], results: &[ir::Value]) -> Option<usize> {
     let mut known: FxHashMap<ir::Value, Option<Growth>> = FxHashMap::default();
     for (part, value) in parts {
         let count = f.node(value.node).operands.first().map(|v| f.ty(*v).shape.elements() as f64);
@@ -52,8 +52,7 @@ pub(super) fn growing<'m>(f: &Function, parts: &[(Part, ir::Value)], measured: &
         }
     }
     let grows = |value: &ir::Value| !known.get(value).copied().flatten().is_some_and(|growth| growth.is_steady());
-    let at = measured.values.iter().position(grows)?;
-    Some(&measured.names[at])
+    results.iter().position(grows)
 }
 
 /// How the result of an operator grows; none if it follows no power.
@@ -65,7 +64,9 @@ fn growth(op: &Op, operands: &[Growth]) -> Option<Growth> {
         let found = degrees.next();
         degrees.all(|degree| Some(degree) == found).then_some(Growth::of(found))
     };
-    let one_over = |number: f64, count: f64| (number * count - 1.0).abs() < 1e-6;
+    let one_over = |number: Option<f64>, count: Option<f64>| {
+        number.zip(count).is_some_and(|(number, count)| (number * count - 1.0).abs() < 1e-6)
+    };
     match op {
         Op::Constant(c) => {
             let number = c.value.uniform().map(ir::Scalar::as_f64);
@@ -77,17 +78,8 @@ fn growth(op: &Op, operands: &[Growth]) -> Option<Growth> {
         }
         Op::Dot(_) => product(operands, 1),
         Op::Map(f) => match (f, operands) {
-            (ScalarOp::Mul, [Growth { count: Some(count), .. }, Growth { number: Some(number), .. }])
-            | (ScalarOp::Mul, [Growth { number: Some(number), .. }, Growth { count: Some(count), .. }])
-                if one_over(*number, *count) =>
-            {
-                Some(Growth::NONE)
-            }
-            (ScalarOp::Div, [Growth { count: Some(count), .. }, Growth { number: Some(number), .. }])
-                if one_over(1.0 / *number, *count) =>
-            {
-                Some(Growth::NONE)
-            }
+            (ScalarOp::Mul, [a, b]) if one_over(a.number, b.count) || one_over(b.number, a.count) => Some(Growth::NONE),
+            (ScalarOp::Div, [a, b]) if one_over(b.number.map(f64::recip), a.count) => Some(Growth::NONE),
             (ScalarOp::Mul, _) => product(operands, 1),
             (ScalarOp::Div, _) => product(operands, -1),
             (ScalarOp::Add | ScalarOp::Sub | ScalarOp::Max | ScalarOp::Min, _) => alike(operands),
