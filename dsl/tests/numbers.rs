@@ -393,3 +393,26 @@ train m {
     let graph = lowered.graph.to_string();
     assert!(graph.contains("rng_bits %key, %_step"), "{graph}");
 }
+
+#[test]
+fn gradients_of_every_float_type_are_clipped() {
+    for clip in ["norm(1.0)", "value(0.5)"] {
+        let text = format!(
+            "block descent(w: f64[...], g: f64[...]) {{ return w - 0.1 * g }}
+model m(x: [B]) -> y: [B] {{
+  param w: f64[] = zeros()
+  return x * float(w)
+}}
+dataset d {{ x = npy(\"x.npy\") }}
+train m {{
+  data      = d()
+  loss      = mean(y)
+  clip      = {clip}
+  optimizer = descent()
+}}"
+        );
+        let program = Program::load("m.dl", &text, &mut NoFiles).unwrap_or_else(|errors| panic!("{errors}"));
+        let lowered = program.lower(&Request::new(Mode::Train).dim("B", 4)).unwrap_or_else(|e| panic!("{clip}: {e:?}"));
+        lowered.graph.verify().expect("is well formed");
+    }
+}

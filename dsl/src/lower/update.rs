@@ -207,14 +207,14 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// Clips the gradients.
+    /// Clips the gradients; their common norm is computed in the model's float type.
     fn clipped(&mut self, gradients: Gradients, clip: Option<Clip>, span: Span) -> Eval<Gradients> {
         let float = self.float;
         match clip {
             None => Ok(gradients),
             Some(Clip::Value(limit)) => {
                 let clip = |(weight, g): (usize, Data)| {
-                    let high = self.scalar(float, Scalar::Float(limit), span)?;
+                    let high = self.scalar(g.dtype, Scalar::Float(limit), span)?;
                     let high = self.stretch_to(&high, &g.axes, span)?;
                     let low = self.map1(ScalarOp::Neg, &high, span)?;
                     let g = self.map(ScalarOp::Min, &[&g, &high], span)?;
@@ -225,6 +225,7 @@ impl<'p> Lower<'p> {
             Some(Clip::Norm(limit)) => {
                 let mut total: Option<Data> = None;
                 for (_, g) in &gradients {
+                    let g = &self.convert(g, float, span)?;
                     let square = self.map(ScalarOp::Mul, &[g, g], span)?;
                     let sum = if g.rank() == 0 {
                         square
@@ -243,11 +244,12 @@ impl<'p> Lower<'p> {
                 let small = self.scalar(float, Scalar::Float(1e-6), span)?;
                 let norm = self.map(ScalarOp::Add, &[&norm, &small], span)?;
                 let limit = self.scalar(float, Scalar::Float(limit), span)?;
-                let share = self.map(ScalarOp::Div, &[&limit, &norm], span)?;
-                let share = self.with_number(ScalarOp::Min, &share, Scalar::Float(1.0), span)?;
+                let fraction = self.map(ScalarOp::Div, &[&limit, &norm], span)?;
+                let fraction = self.with_number(ScalarOp::Min, &fraction, Scalar::Float(1.0), span)?;
                 let clip = |(weight, g): (usize, Data)| {
-                    let share = self.stretch_to(&share, &g.axes, span)?;
-                    Ok((weight, self.map(ScalarOp::Mul, &[&g, &share], span)?))
+                    let fraction = self.convert(&fraction, g.dtype, span)?;
+                    let fraction = self.stretch_to(&fraction, &g.axes, span)?;
+                    Ok((weight, self.map(ScalarOp::Mul, &[&g, &fraction], span)?))
                 };
                 gradients.into_iter().map(clip).collect()
             }
