@@ -86,7 +86,7 @@ fn note(seen: &mut HashMap<Vec<u64>, String>, tensor: &Tensor, place: &str, text
 }
 
 #[test]
-fn no_two_places_draw_alike() {
+fn no_two_call_sites_draw_alike() {
     for seed in 0..12 {
         let text = text(&mut Choice(seed));
         let (_folder, model) = opened(&text);

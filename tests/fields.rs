@@ -166,7 +166,7 @@ fn in_folder(folder: &Path, resume: bool) -> TrainOverrides {
 }
 
 #[test]
-fn a_training_goes_on_with_the_fits_of_its_checkpoint_only() {
+fn a_training_resumes_with_the_fits_of_its_checkpoint_only() {
     let (folder, model) = standard("last(0.3)");
     let runs = folder.path().join("runs");
     train(&model, &in_folder(&runs, false), 1, Some(5)).expect("it trains");
@@ -295,7 +295,7 @@ fn draws_of_fields_follow_from_the_seed_and_not_from_threads() {
 }
 
 #[test]
-fn a_training_with_draws_of_fields_goes_on_to_the_same_bits() {
+fn a_training_with_draws_of_fields_resumes_to_the_same_bits() {
     let (folder, model) = noisy();
     let whole = train(&model, &in_folder(&folder.path().join("whole"), false), 1, None).expect("it trains");
     for step in 1..=7 {

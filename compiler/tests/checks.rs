@@ -40,7 +40,7 @@ fn look_ups() -> Graph {
 }
 
 #[test]
-fn the_place_is_that_of_the_step_that_failed() {
+fn the_location_is_that_of_the_step_that_failed() {
     let graph = look_ups();
     for (level, backend) in
         [Level::O0, Level::Full].into_iter().flat_map(|l| [Backend::Interpreter, run::NATIVE].map(|b| (l, b)))

@@ -40,7 +40,7 @@ proptest! {
 }
 
 #[test]
-fn few_elements_hang_on_rounding() {
+fn few_elements_depend_on_rounding() {
     let mut counts = differential::Counts::default();
     for seed in 0..90 {
         let result = differential::case(seed, 1 + seed as usize % 20, seed as usize, &mut counts);

@@ -285,7 +285,7 @@ fn products_that_are_taken_from_what_they_overwrite() {
 }
 
 #[test]
-fn states_that_change_places() {
+fn states_that_are_exchanged() {
     agrees(
         r#"func @f(%a: f32[5] state "a", %b: f32[5] state "b", %c: f32[5] state "c") -> (f32[5], f32[5] update %a, f32[5] update %b, f32[5] update %c) {
   %0 = add %a, %c : f32[5]

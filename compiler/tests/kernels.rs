@@ -415,7 +415,7 @@ fn turned<T>(is_turned: bool, (x, y): (T, T)) -> (T, T) {
 
 /// Machine code keeps the constant terms of index sums apart, on whichever side they are: kernels from files are not folded.
 #[test]
-fn constants_stand_on_either_side_of_indices() {
+fn constants_are_on_either_side_of_indices() {
     let operand = |mode, elements| Operand { dtype: DType::I64, elements, mode };
     let access = |buf, offset| Access { buf: Buf(buf), index: Kernel::BEGIN, offset, stride: 1, active: None };
     let (x, three, ten) = (Val(2), Val(3), Val(4));

@@ -101,7 +101,7 @@ fn check(function: &Function, math: Math, seed: u64, sum: &mut Members) -> BTree
 /// Where a condition that safe maths requires is not proved, the rule without its guard makes members that differ: each guard is
 /// necessary, and this test notices if it is missing.
 #[test]
-fn a_rule_without_its_guard_is_noticed() {
+fn a_rule_without_its_guard_is_detected() {
     let mut unnoticed = vec![];
     for (name, graph) in named_seeds().into_iter().filter(|(name, _)| name.starts_with("unproved-")) {
         let function = graph.entry();

@@ -85,7 +85,7 @@ fn the_same_bytes_every_time() {
 }
 
 #[test]
-fn a_fused_node_tells_which_rules_made_it() {
+fn a_fused_node_reports_the_rules_that_made_it() {
     let text = "func @perceptron(%x: f32[4,9] input, %w: f32[8,9] param \"w\", %b: f32[8] param \"b\") -> f32[4,8] {
   %0 = transpose %w {perm=[1,0]} : f32[9,8]
   %1 = dot %x, %0 {lhs=[1], rhs=[0], lhs_batch=[], rhs_batch=[]} : f32[4,8]

@@ -146,7 +146,7 @@ fn an_update_before_the_last_reader() {
 }
 
 #[test]
-fn a_place_outside_of_the_frame() {
+fn an_address_outside_of_the_frame() {
     let error = rejects("a result at the end of the frame", |s| {
         let end = s.program.routines.last().expect("there is an entry").frame;
         let at = launches(s)[0];
@@ -165,7 +165,7 @@ fn a_frame_that_is_too_small() {
 }
 
 #[test]
-fn an_unaligned_place() {
+fn an_unaligned_address() {
     let error = rejects("an odd offset", |s| {
         let at = launches(s)[0];
         *addresses(&mut entry(s)[at]).last_mut().expect("it has operands") = Address::Frame(4);

@@ -9,7 +9,7 @@ fn formatted(text: &str) -> String {
 }
 
 #[test]
-fn settles_what_is_to_be_settled() {
+fn formats_an_untidy_text() {
     insta::assert_snapshot!(formatted(include_str!("format/messy.dl")));
 }
 

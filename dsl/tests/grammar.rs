@@ -43,7 +43,7 @@ fn texts_are_read_and_formatted() {
 }
 
 #[test]
-fn the_ron_text_says_the_same_as_its_neighbour() {
+fn the_ron_example_equals_the_text_beside_it() {
     let ron = *fenced("ron").last().expect("there is one");
     let dl = *fenced("dl").last().expect("there is one");
     let mut sources = Sources::new();

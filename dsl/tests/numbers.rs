@@ -375,7 +375,7 @@ train m {
 }
 
 #[test]
-fn every_step_draws_anew_also_where_a_let_of_the_section_draws() {
+fn every_step_draws_again_also_where_a_let_of_the_section_draws() {
     let text = "model m(x: [B]) -> (y: [B], noise: [4]) {
   param w: [] = 1
   return (x * w, uniform(0, 1, shape: [4]))

@@ -42,7 +42,7 @@ fn the_library_the_examples_and_the_tour_have_none() {
 }
 
 #[test]
-fn an_attribute_silences_what_it_stands_before() {
+fn an_attribute_silences_the_node_after_it() {
     let model = |before: &str, within: &str| {
         format!("{before}\nmodel m(x: [B, 6], n: int = 2) -> p: [B, 6] {{\n  {within}\n  let y = x\n  return x\n}}")
     };

@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_an_error_and_the_pool_goes_on() {
+    fn a_panic_is_an_error_and_the_pool_continues() {
         let pool = Pool::new(4);
         for round in 0..50 {
             let bad = round * 2;

@@ -45,7 +45,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_folder_is_removed_only_if_nobody_wants_it() {
+fn a_folder_is_removed_only_if_it_is_unused() {
     let around = tempfile::tempdir().unwrap();
     let folder = around.path().join("training");
     let store = Store::open(&folder, 1).unwrap();
@@ -84,7 +84,7 @@ fn comes_back_to_the_bit_and_keeps_the_last_ones() {
 }
 
 #[test]
-fn damage_is_told_and_skipped() {
+fn damage_is_reported_and_skipped() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path(), 9).unwrap();
     for step in [1, 2, 3] {

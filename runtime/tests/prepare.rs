@@ -141,7 +141,7 @@ fn nothing_is_prepared_where_weights_are_only_read_or_change() {
 }
 
 #[test]
-fn a_check_that_fails_while_preparing_is_told_by_the_step() {
+fn a_check_that_fails_while_preparing_is_reported_by_the_step() {
     let text = r#"
 func @pick(%x: f32[2] input, %w: f32[4] param "w" frozen, %i: i64[2] param "i" frozen) -> ("y": f32[2]) {
   %0 = gather %w, %i {axis=0, batch=0} : f32[2]

@@ -185,7 +185,7 @@ func @late(%x: f32[4] input, %i: i64[2] input, %w: f32[4] param "w") -> ("y": f3
 "#;
 
 #[test]
-fn a_failed_check_leaves_all_as_it_was_or_says_that_it_does_not() {
+fn a_failed_check_changes_nothing_or_reports_that_it_does() {
     let w = Tensor::new([4], vec![1f32, 2.0, 3.0, 4.0]).unwrap();
     let small = Tensor::new([4], vec![0.25f32, -0.25, 0.5, -0.5]).unwrap();
     // in the first, the weight may be overwritten only after it is read, and so after the check

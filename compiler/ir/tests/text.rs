@@ -111,7 +111,7 @@ fn odd_numbers_keep_their_bits() {
 }
 
 #[test]
-fn errors_name_place_and_reason() {
+fn errors_have_a_location_and_a_reason() {
     let cases = [
         (
             "func @f() -> f32[] {\n  %0 = constant 1 : f32[2]\n  return %0\n}",

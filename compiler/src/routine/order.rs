@@ -106,7 +106,7 @@ mod tests {
     proptest! {
         /// Edges are added unless they close a cycle, and the order respects all that were.
         #[test]
-        fn waits_are_granted_unless_they_close_a_circle(
+        fn waits_are_granted_unless_they_close_a_cycle(
             steps in prop::collection::vec(prop::collection::vec(any::<usize>(), 0..3), 2..30),
             waits in prop::collection::vec((any::<usize>(), prop::collection::vec(any::<usize>(), 0..4)), 0..40),
         ) {

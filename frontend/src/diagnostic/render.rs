@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looks_as_the_tour_says() {
+    fn looks_as_in_the_tour() {
         let mut sources = Sources::new();
         let text = "dlc 1\nmodel lenet(image: [B, 28, 28]) {\n  return image |> conv2d(6, 5, strides: 2) as c1\n}\n";
         let id = sources.add("lenet.dl", text);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn places_outside_the_text_do_no_harm() {
+    fn spans_outside_the_text_are_harmless() {
         let mut sources = Sources::new();
         let id = sources.add("a.dl", "ä");
         for (start, end) in [(0, 1), (1, 1), (1, 9), (7, 9), (2, 2)] {

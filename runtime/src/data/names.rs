@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_stands_twice_is_found_at_every_depth() {
+    fn a_duplicate_name_is_found_at_every_depth() {
         for text in ["{\"a\":1,\"a\":2}", "[{\"b\":{\"a\":null,\"c\":[true],\"a\":\"x\"}}]", "{\"a\":1,\"\\u0061\":2}"]
         {
             assert!(expect_unique(text.as_bytes()).unwrap_err().to_string().contains("duplicate name `a`"), "{text}");

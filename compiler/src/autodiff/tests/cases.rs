@@ -127,7 +127,7 @@ fn output_is_the_same_each_time() {
 }
 
 #[test]
-fn a_gradient_that_stands_twice_becomes_a_function() {
+fn a_gradient_that_occurs_twice_becomes_a_function() {
     let text = r#"
 func @f(%x: f64[3]) -> f64[] {
   %0 = sin %x : f64[3]
@@ -151,7 +151,7 @@ func @twice(%x: f64[3], %y: f64[3]) -> f64[] {
 }
 
 #[test]
-fn an_argument_may_come_back_and_stand_twice() {
+fn an_argument_may_be_returned_twice() {
     let graph = parse(
         r#"
 func @pass(%x: f64[2], %y: f64[2], %n: i64[]) -> (f64[2], f64[2], i64[], f64[2]) {
@@ -390,7 +390,7 @@ fn anything_else_without_gradient_gets_zeros() {
 }
 
 #[test]
-fn places_are_carried_to_the_derivatives() {
+fn locations_are_kept_in_derivatives() {
     let graph = ending(|b, w| b.exp(w).expect("fits"), false, Role::Input);
     let out = differentiated(&graph);
     let at_exp: Vec<&str> =
