@@ -254,6 +254,25 @@ impl Dag {
 }
 
 #[cfg(test)]
+impl Dag {
+    /// A DAG for tests, from the alternatives of each class: what each reads, below `bound` of its class and number, and its cost.
+    pub fn of(classes: Vec<Vec<(Vec<u32>, Cost)>>, roots: Vec<u32>, bound: impl Fn(u32, usize) -> u32) -> Dag {
+        let count = classes.len() as u32;
+        let mut dag = Dag::default();
+        for alternatives in classes {
+            let class = dag.begin_class();
+            for (number, (reads, cost)) in alternatives.into_iter().enumerate() {
+                let bound = bound(class, number);
+                let reads = reads.into_iter().filter(|_| bound > 0);
+                dag.add(reads.map(|read| read % bound).collect(), cost);
+            }
+        }
+        dag.finish(roots.into_iter().map(|root| root % count).collect());
+        dag
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -162,25 +162,6 @@ mod tests {
     use crate::egraph::dag::Search;
     use crate::egraph::selection::Selection;
 
-    /// Classes in topological order: for each class the operands and costs of its alternatives.
-    fn dag(classes: Vec<Vec<(Vec<u32>, Cost)>>, roots: Vec<u32>) -> Dag {
-        let count = classes.len() as u32;
-        let mut dag = Dag { roots: roots.into_iter().map(|r| r % count).collect(), first: vec![0], ..Dag::default() };
-        for (class, alternatives) in (0..).zip(classes) {
-            for (reads, cost) in alternatives {
-                let mut reads: SmallVec<[u32; 3]> =
-                    reads.into_iter().filter(|_| class > 0).map(|r| r % class.max(1)).collect();
-                reads.sort_unstable();
-                reads.dedup();
-                dag.children.push(reads);
-                dag.costs.push(cost);
-                dag.class_of.push(class);
-            }
-            dag.first.push(dag.costs.len() as u32);
-        }
-        dag
-    }
-
     proptest! {
         #[test]
         fn choices_of_the_reduced_problem_are_choices_of_the_whole(
@@ -191,7 +172,8 @@ mod tests {
             roots in prop::collection::vec(any::<u32>(), 1..4),
             picks in prop::collection::vec(any::<u32>(), 40),
         ) {
-            let whole = dag(classes, roots);
+            // Classes are in topological order.
+            let whole = Dag::of(classes, roots, |class, _| class);
             let choice: Choice = (0..whole.classes() as u32)
                 .map(|c| Some(whole.nodes_of(c).start + picks[c as usize] % whole.nodes_of(c).len() as u32))
                 .collect();

@@ -218,27 +218,6 @@ mod tests {
 
     use super::*;
 
-    /// Classes with alternatives that may read any class, later ones and themselves included.
-    fn dag(classes: Vec<Vec<(Vec<u32>, Cost)>>, roots: Vec<u32>) -> Dag {
-        let count = classes.len() as u32;
-        let mut dag = Dag { roots: roots.into_iter().map(|r| r % count).collect(), first: vec![0], ..Dag::default() };
-        for (class, alternatives) in (0..).zip(classes) {
-            for (number, (reads, cost)) in alternatives.into_iter().enumerate() {
-                // The first alternative reads lower classes only, so that there is an acyclic choice.
-                let bound = if number == 0 { class } else { count };
-                let reads = reads.into_iter().filter(|_| bound > 0);
-                let mut reads: SmallVec<[u32; 3]> = reads.map(|r| r % bound.max(1)).collect();
-                reads.sort_unstable();
-                reads.dedup();
-                dag.children.push(reads);
-                dag.costs.push(cost);
-                dag.class_of.push(class);
-            }
-            dag.first.push(dag.costs.len() as u32);
-        }
-        dag
-    }
-
     proptest! {
         #[test]
         fn an_exchange_costs_what_the_whole_does(
@@ -249,7 +228,9 @@ mod tests {
             roots in prop::collection::vec(any::<u32>(), 1..3),
             exchanges in prop::collection::vec(prop::collection::vec(any::<u32>(), 1..3), 1..20),
         ) {
-            let dag = dag(classes, roots);
+            // The first alternative reads lower classes only, so that there is an acyclic choice.
+            let count = classes.len() as u32;
+            let dag = Dag::of(classes, roots, |class, number| if number == 0 { class } else { count });
             let first: Choice = (0..dag.classes()).map(|c| Some(dag.first[c])).collect();
             let mut selection = Selection::new(&dag, first).expect("the first alternatives read lower classes");
             for exchange in exchanges {
