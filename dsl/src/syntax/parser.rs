@@ -282,6 +282,32 @@ impl<'a> Parser<'a> {
         Err(Failed)
     }
 
+    /// Elements with commas between them, and perhaps after the last, in brackets, and the span of it all. If there has
+    /// to be an element, `least` says of which kind.
+    fn bracketed<T>(
+        &mut self,
+        opening: Symbol,
+        least: Option<&str>,
+        mut read: impl FnMut(&mut Self) -> Parsed<T>,
+    ) -> Parsed<(Vec<T>, Span)> {
+        let open = self.expect(opening)?;
+        let closing = opening.closing().unwrap_or(opening);
+        self.with_lines(false, |p| {
+            if let (Some(least), true) = (least, p.at(closing)) {
+                return Err(p.unexpected(least));
+            }
+            let mut elements = vec![];
+            while !p.at(closing) {
+                elements.push(read(p)?);
+                if p.eat(Symbol::Comma).is_none() {
+                    break;
+                }
+            }
+            let close = p.close(open, closing, &format!("`,` or `{}`", closing.text()))?;
+            Ok((elements, open.to(close)))
+        })
+    }
+
     // Names.
 
     /// A name for `what`; a reserved word is an error.

@@ -155,27 +155,21 @@ impl Parser<'_> {
 
     /// `(a, b: c)`.
     pub(crate) fn args(&mut self) -> Parsed<Vec<Arg>> {
-        let open = self.expect(Symbol::LParen)?;
-        self.with_lines(false, |p| {
-            let mut args: Vec<Arg> = vec![];
-            while !p.at(Symbol::RParen) {
-                let arg = p.arg()?;
-                if let (None, Some(named)) = (&arg.name, args.iter().find(|arg| arg.name.is_some())) {
-                    let named = named.span;
-                    p.report(
-                        Diagnostic::error("argument-order", "positional argument after a keyword argument")
-                            .primary(arg.span, "write `name: …`")
-                            .secondary(named, "keyword argument"),
-                    );
-                }
-                args.push(arg);
-                if p.eat(Symbol::Comma).is_none() {
-                    break;
-                }
+        let mut named = None;
+        let read = |p: &mut Self| {
+            let arg = p.arg()?;
+            match (&arg.name, named) {
+                (Some(_), _) => named = named.or(Some(arg.span)),
+                (None, None) => {}
+                (None, Some(named)) => p.report(
+                    Diagnostic::error("argument-order", "positional argument after a keyword argument")
+                        .primary(arg.span, "write `name: …`")
+                        .secondary(named, "keyword argument"),
+                ),
             }
-            p.close(open, Symbol::RParen, "`,` or `)`")?;
-            Ok(args)
-        })
+            Ok(arg)
+        };
+        Ok(self.bracketed(Symbol::LParen, None, read)?.0)
     }
 
     fn arg(&mut self) -> Parsed<Arg> {
@@ -259,7 +253,7 @@ impl Parser<'_> {
                     ExprKind::Call(Call { callee, args, name: None, span: self.since(start) })
                 }
                 TokenKind::Symbol(Symbol::LBracket) => {
-                    let items = self.index_items()?;
+                    let (items, _) = self.bracketed(Symbol::LBracket, Some("an index"), Self::index_item)?;
                     ExprKind::Index { base: Box::new(expr), items }
                 }
                 TokenKind::Symbol(Symbol::Dot) => {
@@ -273,24 +267,6 @@ impl Parser<'_> {
             expr = Expr { kind, span: self.since(start) };
         }
         Ok(expr)
-    }
-
-    fn index_items(&mut self) -> Parsed<Vec<IndexItem>> {
-        let open = self.expect(Symbol::LBracket)?;
-        self.with_lines(false, |p| {
-            let mut items = vec![];
-            while !p.at(Symbol::RBracket) {
-                items.push(p.index_item()?);
-                if p.eat(Symbol::Comma).is_none() {
-                    break;
-                }
-            }
-            if items.is_empty() && p.at(Symbol::RBracket) {
-                return Err(p.unexpected("an index"));
-            }
-            p.close(open, Symbol::RBracket, "`,` or `]`")?;
-            Ok(items)
-        })
     }
 
     fn index_item(&mut self) -> Parsed<IndexItem> {
@@ -351,51 +327,26 @@ impl Parser<'_> {
 
     /// `(x)` or `(a, b)`.
     fn group(&mut self) -> Parsed<Expr> {
-        let open = self.expect(Symbol::LParen)?;
-        let (mut parts, close) = self.with_lines(false, |p| {
-            let mut parts = vec![p.expr()?];
-            while p.eat(Symbol::Comma).is_some() && !p.at(Symbol::RParen) {
-                parts.push(p.expr()?);
-            }
-            let close = p.close(open, Symbol::RParen, "`,` or `)`")?;
-            Ok((parts, close))
-        })?;
+        let (mut parts, span) = self.bracketed(Symbol::LParen, Some("a value"), Self::expr)?;
         if parts.len() == 1 {
             return Ok(parts.remove(0));
         }
-        Ok(Expr { kind: ExprKind::Tuple(parts), span: open.to(close) })
+        Ok(Expr { kind: ExprKind::Tuple(parts), span })
     }
 
     fn list(&mut self) -> Parsed<Expr> {
-        let open = self.expect(Symbol::LBracket)?;
-        self.with_lines(false, |p| {
-            let mut parts = vec![];
-            while !p.at(Symbol::RBracket) {
-                parts.push(p.expr()?);
-                if p.eat(Symbol::Comma).is_none() {
-                    break;
-                }
-            }
-            let close = p.close(open, Symbol::RBracket, "`,` or `]`")?;
-            Ok(Expr { kind: ExprKind::List(parts), span: open.to(close) })
-        })
+        let (parts, span) = self.bracketed(Symbol::LBracket, None, Self::expr)?;
+        Ok(Expr { kind: ExprKind::List(parts), span })
     }
 
     fn map(&mut self) -> Parsed<Expr> {
-        let open = self.expect(Symbol::LBrace)?;
-        self.with_lines(false, |p| {
-            let mut entries = vec![];
-            while !p.at(Symbol::RBrace) {
-                let key = p.expr()?;
-                p.expect(Symbol::Colon)?;
-                entries.push((key, p.expr()?));
-                if p.eat(Symbol::Comma).is_none() {
-                    break;
-                }
-            }
-            let close = p.close(open, Symbol::RBrace, "`,` or `}`")?;
-            Ok(Expr { kind: ExprKind::Map(entries), span: open.to(close) })
-        })
+        let entry = |p: &mut Self| {
+            let key = p.expr()?;
+            p.expect(Symbol::Colon)?;
+            Ok((key, p.expr()?))
+        };
+        let (entries, span) = self.bracketed(Symbol::LBrace, None, entry)?;
+        Ok(Expr { kind: ExprKind::Map(entries), span })
     }
 
     /// A string; without expressions it is one part.
@@ -463,10 +414,6 @@ impl Parser<'_> {
             // The value may start on a line of its own.
             p.tokens[p.index].first = false;
             let value = p.expr()?;
-            if p.at(Symbol::RBrace) {
-                p.bump();
-                return Ok(value);
-            }
             p.close(open, Symbol::RBrace, "`}` after the value of this arm")?;
             Ok(value)
         })

@@ -212,22 +212,15 @@ impl Parser<'_> {
 
     /// `(a: [B], b: int = 1)`. Recovers from errors within an argument, so that the others are parsed.
     pub(super) fn params(&mut self) -> Parsed<Vec<Param>> {
-        let open = self.expect(Symbol::LParen)?;
-        self.with_lines(false, |p| {
-            let mut params = vec![];
-            while !p.at(Symbol::RParen) {
-                let before = p.index;
-                match p.param() {
-                    Ok(param) => params.push(param),
-                    Err(Failed) => p.skip_to_param(before)?,
-                }
-                if p.eat(Symbol::Comma).is_none() {
-                    break;
-                }
+        let read = |p: &mut Self| {
+            let before = p.index;
+            match p.param() {
+                Ok(param) => Ok(Some(param)),
+                Err(Failed) => p.skip_to_param(before).map(|()| None),
             }
-            p.close(open, Symbol::RParen, "`,` or `)`")?;
-            Ok(params)
-        })
+        };
+        let (params, _) = self.bracketed(Symbol::LParen, None, read)?;
+        Ok(params.into_iter().flatten().collect())
     }
 
     fn skip_to_param(&mut self, before: usize) -> Parsed<()> {
@@ -282,23 +275,12 @@ impl Parser<'_> {
 
     /// The results after `->`: one, or several in parentheses.
     fn results(&mut self, kind: DefinitionKind) -> Parsed<Vec<ResultDecl>> {
-        let Some(open) = self.eat(Symbol::LParen) else {
+        if !self.at(Symbol::LParen) {
             return Ok(vec![self.result(kind)?]);
-        };
-        self.with_lines(false, |p| {
-            let mut results = vec![];
-            while !p.at(Symbol::RParen) {
-                results.push(p.result(kind)?);
-                if p.eat(Symbol::Comma).is_none() {
-                    break;
-                }
-            }
-            if results.is_empty() && p.at(Symbol::RParen) {
-                return Err(p.unexpected("a result"));
-            }
-            p.close(open, Symbol::RParen, "`,` or `)`")?;
-            Ok(results)
-        })
+        }
+        // The bracket may be on a line of its own.
+        self.tokens[self.index].first = false;
+        Ok(self.bracketed(Symbol::LParen, Some("a result"), |p| p.result(kind))?.0)
     }
 
     fn result(&mut self, kind: DefinitionKind) -> Parsed<ResultDecl> {

@@ -271,8 +271,7 @@ impl Parser<'_> {
         match &self.peek().kind {
             TokenKind::Symbol(Symbol::Eq | Symbol::Comma) => {
                 self.check_lower(&name);
-                let pattern = self.pattern_after_name(name)?;
-                let pattern = self.bare_tuple(pattern)?;
+                let pattern = self.bare_tuple(Pattern { span: name.span, kind: PatternKind::Name(name) })?;
                 self.expect(Symbol::Eq)?;
                 Ok((pattern, self.expr()?))
             }

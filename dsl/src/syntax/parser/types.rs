@@ -60,18 +60,7 @@ impl Parser<'_> {
     }
 
     fn dims(&mut self) -> Parsed<Vec<Dim>> {
-        let open = self.expect(Symbol::LBracket)?;
-        self.with_lines(false, |p| {
-            let mut dims = vec![];
-            while !p.at(Symbol::RBracket) {
-                dims.push(p.dim()?);
-                if p.eat(Symbol::Comma).is_none() {
-                    break;
-                }
-            }
-            p.close(open, Symbol::RBracket, "`,` or `]`")?;
-            Ok(dims)
-        })
+        Ok(self.bracketed(Symbol::LBracket, None, Self::dim)?.0)
     }
 
     fn dim(&mut self) -> Parsed<Dim> {
