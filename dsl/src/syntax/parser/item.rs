@@ -81,11 +81,10 @@ impl Parser<'_> {
             TokenKind::Word(Word::From) => return self.import(attributes).map(Item::Import),
             TokenKind::End => {
                 let last = self.last_end();
-                self.report(
+                return Err(self.report(
                     Diagnostic::error("misplaced", "no definition follows this comment or attribute")
                         .primary(last, "expected a definition after it"),
-                );
-                return Err(Failed);
+                ));
             }
             _ => return Err(self.no_item()),
         };
@@ -137,8 +136,7 @@ impl Parser<'_> {
                 diagnostic
             }
         };
-        self.report(diagnostic);
-        Failed
+        self.report(diagnostic)
     }
 
     /// `from "path" import a, b as c`.
@@ -151,11 +149,10 @@ impl Parser<'_> {
         let text = self.string()?;
         let span = self.since(at);
         let Some(path) = text.as_text().map(str::to_owned) else {
-            self.report(
+            return Err(self.report(
                 Diagnostic::error("bad-interpolation", "the path of an import cannot contain expressions")
                     .primary(span, "imports are read before expressions are evaluated"),
-            );
-            return Err(Failed);
+            ));
         };
         self.expect_word(Word::Import)?;
         let mut names = vec![];
@@ -256,11 +253,10 @@ impl Parser<'_> {
     fn param_after_name(&mut self, name: &Ident) -> Parsed<(Type, Option<Expr>)> {
         if self.at(Symbol::Comma) || self.at(Symbol::RParen) || self.at(Symbol::Eq) {
             self.blamed = Some(self.index);
-            self.report(
+            return Err(self.report(
                 Diagnostic::error("missing-type", format!("missing type of the argument `{}`", name.name))
                     .primary(name.span, format!("write something like `{0}: [B]`, or `{0}: int = 1`", name.name)),
-            );
-            return Err(Failed);
+            ));
         }
         self.expect(Symbol::Colon)?;
         self.ty_and_default()

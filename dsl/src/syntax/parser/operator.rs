@@ -50,7 +50,7 @@ impl Parser<'_> {
 
     /// The rest of an operation whose first operand, which starts at `start`, is parsed already.
     pub(super) fn operation_after(&mut self, mut left: Expr, start: Span, least: u8) -> Parsed<Expr> {
-        let mut grouped = self.is_grouped(&left);
+        let mut grouped = self.is_grouped(left.span);
         while let Some(op) = self.binary_op() {
             if op.precedence() < least {
                 break;
@@ -123,10 +123,8 @@ impl Parser<'_> {
                     .primary(op_span, "write `(not …)`"),
             );
         }
-        self.enter()?;
-        let operand = if op == UnaryOp::Not { self.operation(NOT) } else { self.unary(NEG) };
-        self.leave();
-        let operand = Box::new(operand?);
+        let operand = self.deeper(|p| if op == UnaryOp::Not { p.operation(NOT) } else { p.unary(NEG) })?;
+        let operand = Box::new(operand);
         Ok(Expr { kind: ExprKind::Unary { op, operand }, span: self.since(start) })
     }
 
@@ -135,10 +133,8 @@ impl Parser<'_> {
         let start = self.peek().span;
         let base = self.postfix()?;
         let Some(op_span) = self.eat(Symbol::Power) else { return Ok(base) };
-        self.enter()?;
-        let exponent = self.unary(NEG);
-        self.leave();
-        let (first, right, span) = (Box::new(base), exponent?, self.since(start));
+        let right = self.deeper(|p| p.unary(NEG))?;
+        let (first, span) = (Box::new(base), self.since(start));
         let rest = vec![Operation { op: BinaryOp::Pow, op_span, right, span }];
         Ok(Expr { kind: ExprKind::Binary { first, rest }, span })
     }
@@ -150,7 +146,7 @@ impl Parser<'_> {
     }
 
     /// Whether the expression just parsed is in parentheses, which its span does not include.
-    pub(super) fn is_grouped(&self, expr: &Expr) -> bool {
-        self.last_end().end != expr.span.end
+    pub(super) fn is_grouped(&self, expr: Span) -> bool {
+        self.last_end().end != expr.end
     }
 }

@@ -8,10 +8,7 @@ use crate::lexer::{Symbol, TokenKind};
 impl Parser<'_> {
     /// `x`, `_`, `(a, b)`.
     pub(crate) fn pattern(&mut self) -> Parsed<Pattern> {
-        self.enter()?;
-        let pattern = self.pattern_inside();
-        self.leave();
-        pattern
+        self.deeper(Self::pattern_inside)
     }
 
     fn pattern_inside(&mut self) -> Parsed<Pattern> {
@@ -25,8 +22,7 @@ impl Parser<'_> {
             let (mut parts, span) = self.bracketed(Symbol::LParen, None, Self::pattern)?;
             return match parts.len() {
                 0 => {
-                    self.report(Diagnostic::error("unexpected-token", "expected names in `()`").primary(span, ""));
-                    Err(super::Failed)
+                    Err(self.report(Diagnostic::error("unexpected-token", "expected names in `()`").primary(span, "")))
                 }
                 1 => Ok(parts.remove(0)),
                 _ => Ok(Pattern { kind: PatternKind::Tuple(parts), span }),
@@ -70,11 +66,10 @@ impl Parser<'_> {
                 PatternKind::Tuple(parts.into_iter().map(|part| self.pattern_of(part)).collect::<Parsed<_>>()?)
             }
             _ => {
-                self.report(
+                return Err(self.report(
                     Diagnostic::error("unexpected-token", "expected a name, or names in parentheses, before `in`")
                         .primary(span, "not a pattern"),
-                );
-                return Err(super::Failed);
+                ));
             }
         };
         Ok(Pattern { kind, span })

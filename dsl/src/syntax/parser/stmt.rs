@@ -10,16 +10,11 @@ use crate::span::Span;
 impl Parser<'_> {
     /// `{ … }`: statements, one per line.
     pub(crate) fn block(&mut self) -> Parsed<Block> {
-        self.enter()?;
-        let block = self.block_inside();
-        self.leave();
-        block
-    }
-
-    fn block_inside(&mut self) -> Parsed<Block> {
-        let open = self.expect(Symbol::LBrace)?;
-        let stmts = self.with_lines(true, |p| p.list_of(open, false, Self::stmt))?;
-        Ok(Block { stmts, span: self.since(open) })
+        self.deeper(|p| {
+            let open = p.expect(Symbol::LBrace)?;
+            let stmts = p.with_lines(true, |p| p.list_of(open, false, Self::stmt))?;
+            Ok(Block { stmts, span: p.since(open) })
+        })
     }
 
     /// Statements or entries, one per line or, with `commas`, several on one line, and the closing brace. After an error, resumes at the next one.
@@ -177,8 +172,8 @@ impl Parser<'_> {
                 let message = if self.eat(Symbol::Comma).is_some() { Some(self.expr()?) } else { None };
                 StmtKind::Assert { condition, message }
             }
-            Word::If => StmtKind::If(self.if_stmt(word)?),
-            Word::Cond => StmtKind::Cond(self.if_stmt(word)?),
+            Word::If => StmtKind::If(self.chain(word, Self::block)?),
+            Word::Cond => StmtKind::Cond(self.chain(word, Self::block)?),
             Word::Repeat => {
                 let (pattern, over) = self.repeat_header()?;
                 StmtKind::Repeat(Repeat { pattern, over, body: self.block()? })
@@ -230,8 +225,7 @@ impl Parser<'_> {
                 return self.unexpected("a statement");
             }
         };
-        self.report(diagnostic);
-        Failed
+        self.report(diagnostic)
     }
 
     /// The rest of `let pattern = value`.
@@ -294,23 +288,21 @@ impl Parser<'_> {
             TokenKind::Symbol(Symbol::Colon) => {
                 let span = self.peek().span;
                 self.blamed = Some(self.index);
-                self.report(
+                Err(self.report(
                     Diagnostic::error("unexpected-token", "expected `=`, found `:`")
                         .primary(span, "settings and names take `=`")
                         .help(format!("a weight is declared with `param {}: …`", name.name)),
-                );
-                Err(Failed)
+                ))
             }
             TokenKind::Name(_) | TokenKind::Word(_) | TokenKind::StrBegin if !self.peek().first => {
                 Err(self.unknown_word(&name))
             }
             _ => {
                 if let Some((_, advice)) = FOREIGN.iter().find(|(word, _)| *word == name.name) {
-                    self.report(
+                    return Err(self.report(
                         Diagnostic::error("unexpected-token", format!("expected a statement, found `{}`", name.name))
                             .primary(name.span, *advice),
-                    );
-                    return Err(Failed);
+                    ));
                 }
                 Err(self.no_value_statement(index))
             }
@@ -332,8 +324,7 @@ impl Parser<'_> {
                 .primary(name.span, "")
                 .help("a statement starts with `let`, `return` or another keyword, or with the name that it rebinds");
         }
-        self.report(diagnostic);
-        Failed
+        self.report(diagnostic)
     }
 
     /// Reports an expression, or anything else, in place of a statement; rewinds to token `index`.
@@ -343,8 +334,7 @@ impl Parser<'_> {
         if self.at(Symbol::LBrace) {
             self.blamed = Some(index);
             let error = Diagnostic::error("unexpected-token", "expected a statement, found `{`");
-            self.report(error.primary(self.peek().span, "braces follow `if`, `repeat` or another keyword"));
-            return Failed;
+            return self.report(error.primary(self.peek().span, "braces follow `if`, `repeat` or another keyword"));
         }
         let errors = self.diagnostics.len();
         let Ok(expr) = self.expr() else {
@@ -363,9 +353,8 @@ impl Parser<'_> {
         } else {
             diagnostic.labels[0].text = "name it with `let`, or rebind a name to it".to_owned();
         }
-        self.report(diagnostic);
         self.blamed = Some(self.index);
-        Failed
+        self.report(diagnostic)
     }
 
     pub(crate) fn layer_call(&mut self) -> Parsed<Call> {
@@ -384,13 +373,10 @@ impl Parser<'_> {
                 // `layer f = relu` needs no parentheses.
                 Ok(Call { callee: Ident::new(name, expr.span), args: vec![], name: None, span: expr.span })
             }
-            _ => {
-                self.report(
-                    Diagnostic::error("not-a-call", "a layer is a call without its data")
-                        .primary(expr.span, "write something like `linear(64)`"),
-                );
-                Err(Failed)
-            }
+            _ => Err(self.report(
+                Diagnostic::error("not-a-call", "a layer is a call without its data")
+                    .primary(expr.span, "write something like `linear(64)`"),
+            )),
         }
     }
 
@@ -400,22 +386,21 @@ impl Parser<'_> {
             return Err(self.unexpected("`:` and a type"));
         }
         self.bump();
-        let ty = self.ty()?;
-        let init = if self.eat(Symbol::Eq).is_some() { Some(self.expr()?) } else { None };
+        let (ty, init) = self.ty_and_default()?;
         Ok(Weight { name, ty, init })
     }
 
-    /// The rest of `if` or `cond` after its word.
-    fn if_stmt(&mut self, word: Word) -> Parsed<If<Block>> {
+    /// The rest of `if a … else if b … else …` after its word, which is `if` or `cond`.
+    pub(super) fn chain<T>(&mut self, word: Word, arm: impl Fn(&mut Self) -> Parsed<T>) -> Parsed<If<T>> {
         let mut arms = vec![];
         loop {
             let condition = self.expr()?;
-            arms.push((condition, self.block()?));
+            arms.push((condition, arm(self)?));
             if self.eat_word(Word::Else).is_none() {
                 return Ok(If { arms, otherwise: None });
             }
             if self.eat_word(word).is_none() {
-                return Ok(If { arms, otherwise: Some(self.block()?) });
+                return Ok(If { arms, otherwise: Some(arm(self)?) });
             }
         }
     }

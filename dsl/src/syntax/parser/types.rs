@@ -8,10 +8,7 @@ use crate::lexer::{Symbol, TokenKind, Word};
 impl Parser<'_> {
     /// `[B, T]`, `i32[B]`, `int`, `list(int)?`.
     pub(crate) fn ty(&mut self) -> Parsed<Type> {
-        self.enter()?;
-        let ty = self.ty_inside();
-        self.leave();
-        ty
+        self.deeper(Self::ty_inside)
     }
 
     fn ty_inside(&mut self) -> Parsed<Type> {
