@@ -1,42 +1,22 @@
 //! Operators and their precedence.
 
 use super::{Parsed, Parser};
-use crate::ast::{BinaryOp, Expr, ExprKind, Operation, UnaryOp};
+use crate::ast::{BinaryOp, Expr, ExprKind, NEG, NOT, Operation, UnaryOp};
 use crate::diagnostic::Diagnostic;
 use crate::lexer::{Symbol, TokenKind, Word};
 use crate::span::Span;
 
-/// The precedence of `not`: between `and` and the comparisons.
-const NOT: u8 = 3;
-/// The precedence of unary minus: between `*` and `**`.
-const NEG: u8 = 7;
-
 impl Parser<'_> {
     /// The next token as a binary operator, if it continues the expression.
     pub(super) fn binary_op(&self) -> Option<BinaryOp> {
-        use BinaryOp::*;
-        Some(match self.peek().kind {
-            TokenKind::Word(Word::Or) => Or,
-            TokenKind::Word(Word::And) => And,
-            TokenKind::Symbol(symbol) => match symbol {
-                Symbol::EqEq => Eq,
-                Symbol::NotEq => Ne,
-                Symbol::Lt => Lt,
-                Symbol::Le => Le,
-                Symbol::Gt => Gt,
-                Symbol::Ge => Ge,
-                Symbol::Plus => Add,
-                Symbol::Minus => Sub,
-                Symbol::Star => Mul,
-                Symbol::Slash => Div,
-                Symbol::Percent => Rem,
-                // `@` at the start of a line is an attribute.
-                Symbol::At if !self.line_ended() => MatMul,
-                Symbol::Power => Pow,
-                _ => return None,
-            },
+        let text = match self.peek().kind {
+            TokenKind::Word(word) => word.text(),
+            // `@` at the start of a line is an attribute.
+            TokenKind::Symbol(Symbol::At) if self.line_ended() => return None,
+            TokenKind::Symbol(symbol) => symbol.text(),
             _ => return None,
-        })
+        };
+        BinaryOp::ALL.iter().copied().find(|op| op.symbol() == text)
     }
 
     /// Operators of at least the precedence `least`.

@@ -5,8 +5,6 @@ use crate::ast::*;
 
 /// Precedences beyond [`BinaryOp::precedence`]: of a position that takes any expression, and of one that takes a postfix expression.
 const ANY: u8 = 0;
-const NOT: u8 = 3;
-const NEG: u8 = 7;
 const POWER: u8 = 8;
 const NAMED: u8 = 9;
 const POSTFIX: u8 = 10;
