@@ -5,7 +5,7 @@ use std::fmt;
 use ron::extensions::Extensions;
 use ron::value::RawValue;
 use rustc_hash::FxHashMap;
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::Texts;
 use super::foreign::foreign;
@@ -72,76 +72,49 @@ pub(super) struct Reader<'a> {
     pub deepest: (u32, Span),
 }
 
-struct Fields<'a>(Vec<(&'a str, &'a RawValue)>);
-struct Pairs<'a>(Vec<(&'a RawValue, &'a RawValue)>);
-struct Tuple<'a>(Vec<&'a RawValue>);
-struct Key<'a>(&'a str);
+/// Collects the entries of a group of this shape: values as they are written, each with the key before it, if there is one.
+struct Entries(Shape);
 
-struct Collect<T>(std::marker::PhantomData<T>);
+impl<'de> DeserializeSeed<'de> for Entries {
+    type Value = Vec<(&'de str, &'de str)>;
 
-macro_rules! collected {
-    ($type:ident, $what:literal, |$d:ident, $v:ident| $call:expr, $($method:tt)*) => {
-        impl<'de: 'a, 'a> Deserialize<'de> for $type<'a> {
-            fn deserialize<D: Deserializer<'de>>($d: D) -> Result<Self, D::Error> {
-                let $v = Collect(std::marker::PhantomData::<$type<'a>>);
-                $call
-            }
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        match self.0 {
+            Shape::List => deserializer.deserialize_seq(self),
+            Shape::Map => deserializer.deserialize_map(self),
+            Shape::Tuple => deserializer.deserialize_tuple(0, self),
+            _ => deserializer.deserialize_struct("", &[], self),
         }
-
-        impl<'de: 'a, 'a> Visitor<'de> for Collect<$type<'a>> {
-            type Value = $type<'a>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str($what)
-            }
-            $($method)*
-        }
-    };
+    }
 }
 
-collected!(
-    Key,
-    "a name",
-    |d, v| d.deserialize_identifier(v),
-    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Key<'a>, E> {
-        Ok(Key(name))
+impl<'de> Visitor<'de> for Entries {
+    type Value = Vec<(&'de str, &'de str)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.describe())
     }
-);
-collected!(
-    Fields,
-    "fields in parentheses",
-    |d, v| d.deserialize_struct("", &[], v),
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'a>, A::Error> {
-        let mut list = vec![];
-        while let Some(Key(name)) = map.next_key()? {
-            list.push((name, map.next_value()?));
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut entries = vec![];
+        while let Some(value) = seq.next_element::<&RawValue>()? {
+            entries.push(("", value.get_ron()));
         }
-        Ok(Fields(list))
+        Ok(entries)
     }
-);
-collected!(
-    Pairs,
-    "a map",
-    |d, v| d.deserialize_map(v),
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'a>, A::Error> {
-        let mut list = vec![];
-        while let Some(entry) = map.next_entry()? {
-            list.push(entry);
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = vec![];
+        loop {
+            let key = match self.0 {
+                Shape::Map => map.next_key::<&RawValue>()?.map(RawValue::get_ron),
+                _ => map.next_key::<&str>()?,
+            };
+            let Some(key) = key else { return Ok(entries) };
+            entries.push((key, map.next_value::<&RawValue>()?.get_ron()));
         }
-        Ok(Pairs(list))
     }
-);
-collected!(
-    Tuple,
-    "values in parentheses",
-    |d, v| d.deserialize_tuple(0, v),
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tuple<'a>, A::Error> {
-        let mut list = vec![];
-        while let Some(value) = seq.next_element()? {
-            list.push(value);
-        }
-        Ok(Tuple(list))
-    }
-);
+}
 
 impl<'a> Reader<'a> {
     pub fn new(source: SourceId, root: &'a str, texts: Texts) -> Self {
@@ -184,15 +157,11 @@ impl<'a> Reader<'a> {
         Span::new(self.source, raw.start, raw.start + raw.text.len())
     }
 
-    /// The whole source as one value, after its `#![enable(…)]` lines.
-    pub fn whole(&mut self) -> Option<Vec<(Ident, Raw<'a>)>> {
-        self.fields(Raw { text: self.root, start: 0 })
-    }
-
-    fn read<T: Deserialize<'a>>(&mut self, raw: Raw<'a>) -> Option<T> {
+    /// The entries of a group of this shape; in a list or a tuple, the keys are empty.
+    fn entries_of(&mut self, raw: Raw<'a>, shape: Shape) -> Option<Vec<(Raw<'a>, Raw<'a>)>> {
         let options = ron::Options::default().with_default_extension(Extensions::IMPLICIT_SOME);
-        match options.from_str::<T>(raw.text) {
-            Ok(value) => Some(value),
+        match options.from_str_seed(raw.text, Entries(shape)) {
+            Ok(entries) => Some(entries.into_iter().map(|(key, value)| (self.at(key), self.at(value))).collect()),
             Err(error) => {
                 self.syntax_error(raw, &error);
                 None
@@ -250,43 +219,31 @@ impl<'a> Reader<'a> {
         self.report(diagnostic);
     }
 
-    fn at(&self, value: &'a RawValue) -> Raw<'a> {
+    /// A borrowed part of the source, without the blanks and comments around it.
+    fn at(&self, text: &'a str) -> Raw<'a> {
         // not `RawValue::trim`, which parses the value again at every level
-        let text = trim(value.get_ron());
-        Raw { text, start: self.place(text) }
-    }
-
-    /// The offset of a borrowed part of the source.
-    fn place(&self, text: &str) -> usize {
+        let text = trim(text);
         let start = (text.as_ptr() as usize).wrapping_sub(self.root.as_ptr() as usize);
-        if start <= self.root.len() { start } else { 0 }
-    }
-
-    fn key(&self, name: &'a str) -> Ident {
-        let start = self.place(name);
-        Ident::new(name, Span::new(self.source, start, start + name.len()))
+        Raw { text, start: if start <= self.root.len() { start } else { 0 } }
     }
 
     pub fn list(&mut self, raw: Raw<'a>, what: &str) -> Option<Vec<Raw<'a>>> {
         self.expect(raw, Shape::List, what)?;
-        let list: Vec<&RawValue> = self.read(raw)?;
-        Some(list.into_iter().map(|value| self.at(value)).collect())
+        Some(self.entries_of(raw, Shape::List)?.into_iter().map(|(_, value)| value).collect())
     }
 
     pub fn tuple(&mut self, raw: Raw<'a>) -> Option<Vec<Raw<'a>>> {
-        let Tuple(list) = self.read(raw)?;
-        Some(list.into_iter().map(|value| self.at(value)).collect())
+        Some(self.entries_of(raw, Shape::Tuple)?.into_iter().map(|(_, value)| value).collect())
     }
 
     pub fn map(&mut self, raw: Raw<'a>, what: &str) -> Option<Vec<(Raw<'a>, Raw<'a>)>> {
         self.expect(raw, Shape::Map, what)?;
-        let Pairs(list) = self.read(raw)?;
-        Some(list.into_iter().map(|(key, value)| (self.at(key), self.at(value))).collect())
+        self.entries_of(raw, Shape::Map)
     }
 
     pub fn fields(&mut self, raw: Raw<'a>) -> Option<Vec<(Ident, Raw<'a>)>> {
-        let Fields(list) = self.read(raw)?;
-        let list: Vec<(Ident, Raw)> = list.into_iter().map(|(name, value)| (self.key(name), self.at(value))).collect();
+        let list = self.entries_of(raw, Shape::Fields)?.into_iter();
+        let list: Vec<_> = list.map(|(name, value)| (Ident::new(name.text, self.span(name)), value)).collect();
         let mut seen: FxHashMap<&str, Span> = FxHashMap::default();
         for (name, _) in &list {
             match seen.get(name.name.as_str()) {

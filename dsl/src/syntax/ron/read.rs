@@ -24,7 +24,7 @@ impl<'a> Reader<'a> {
     pub fn file(&mut self) -> File {
         let span = Span::new(self.source, 0, self.root.len());
         let mut file = File { source: self.source, version: None, items: vec![], span };
-        let Some(fields) = self.whole() else { return file };
+        let Some(fields) = self.fields(Raw { text: self.root, start: 0 }) else { return file };
         let mut definitions: Vec<Waiting> = vec![];
         let mut datasets: Vec<(Dataset, Option<Raw>)> = vec![];
         let mut trains: Vec<Raw> = vec![];
