@@ -135,9 +135,10 @@ impl Parser<'_> {
         }
     }
 
-    /// Skips the keyword of an entry's key in RON: `let`, `fit` or `update`.
-    pub(crate) fn key_word(&mut self) -> TokenKind {
-        self.bump().kind
+    /// What follows the keyword of an entry's key in RON: `let`, `fit` or `update`.
+    pub(crate) fn after_word<T>(&mut self, read: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        self.bump();
+        read(self)
     }
 }
 

@@ -24,9 +24,41 @@ pub(super) struct Raw<'a> {
     pub start: usize,
 }
 
+impl<'a> Raw<'a> {
+    /// The form of the value, from its first characters.
+    pub fn shape(self) -> Shape<'a> {
+        let text = self.text;
+        let bytes = text.as_bytes();
+        match bytes.first() {
+            Some(b'"') => Shape::Str,
+            Some(b'r') if bytes.get(1) == Some(&b'"') || text.starts_with("r#\"") || text.starts_with("r##") => {
+                Shape::Str
+            }
+            Some(b'[') => Shape::List,
+            Some(b'{') => Shape::Map,
+            Some(b'(') => {
+                let inside = skip_blank(text, 1);
+                let name = name_length(&text[inside..]);
+                let after = skip_blank(text, inside + name);
+                let named = name > 0 && text[after..].starts_with(':') && !text[after..].starts_with("::");
+                if named || text[inside..].starts_with(')') { Shape::Fields } else { Shape::Tuple }
+            }
+            Some(b'0'..=b'9' | b'+' | b'-' | b'.') => Shape::Number,
+            Some(b'a'..=b'z' | b'A'..=b'Z' | b'_') => match &text[..name_length(text)] {
+                "true" => Shape::Bool(true),
+                "false" => Shape::Bool(false),
+                "None" => Shape::Null,
+                "b" if text[1..].starts_with(['"', '\'']) => Shape::Other,
+                name => Shape::Call(name),
+            },
+            _ => Shape::Other,
+        }
+    }
+}
+
 /// The syntactic form of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum Shape<'a> {
     Str,
     List,
     Map,
@@ -34,8 +66,8 @@ pub(super) enum Shape {
     Fields,
     /// `(1, 2)`.
     Tuple,
-    /// `name` or `name(…)`; the length of the name.
-    Call(usize),
+    /// `name` or `name(…)`, with the name.
+    Call(&'a str),
     Number,
     Bool(bool),
     Null,
@@ -43,7 +75,7 @@ pub(super) enum Shape {
     Other,
 }
 
-impl Shape {
+impl Shape<'_> {
     pub fn describe(self) -> &'static str {
         match self {
             Shape::Str => "a string",
@@ -73,7 +105,7 @@ pub(super) struct Reader<'a> {
 }
 
 /// Collects the entries of a group of this shape: values as they are written, each with the key before it, if there is one.
-struct Entries(Shape);
+struct Entries(Shape<'static>);
 
 impl<'de> DeserializeSeed<'de> for Entries {
     type Value = Vec<(&'de str, &'de str)>;
@@ -129,13 +161,10 @@ impl<'a> Reader<'a> {
     /// Parses a level deeper.
     pub fn deeper<T>(&mut self, raw: Raw<'a>, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         if self.depth >= MAX_DEPTH {
-            let span = self.span(raw);
-            self.report(too_deep(span));
-            return None;
+            return self.fail(too_deep(self.span(raw)));
         }
         self.depth += 1;
-        let span = self.span(raw);
-        self.reached(0, span);
+        self.reached(0, self.span(raw));
         let result = read(self);
         self.depth -= 1;
         result
@@ -153,23 +182,26 @@ impl<'a> Reader<'a> {
         self.diagnostics.push(diagnostic);
     }
 
+    /// Reports an error in a value, which is missing then.
+    pub fn fail<T>(&mut self, diagnostic: Diagnostic) -> Option<T> {
+        self.report(diagnostic);
+        None
+    }
+
     pub fn span(&self, raw: Raw<'_>) -> Span {
         Span::new(self.source, raw.start, raw.start + raw.text.len())
     }
 
     /// The entries of a group of this shape; in a list or a tuple, the keys are empty.
-    fn entries_of(&mut self, raw: Raw<'a>, shape: Shape) -> Option<Vec<(Raw<'a>, Raw<'a>)>> {
+    fn entries_of(&mut self, raw: Raw<'a>, shape: Shape<'static>) -> Option<Vec<(Raw<'a>, Raw<'a>)>> {
         let options = ron::Options::default().with_default_extension(Extensions::IMPLICIT_SOME);
         match options.from_str_seed(raw.text, Entries(shape)) {
             Ok(entries) => Some(entries.into_iter().map(|(key, value)| (self.at(key), self.at(value))).collect()),
-            Err(error) => {
-                self.syntax_error(raw, &error);
-                None
-            }
+            Err(error) => self.syntax_error(raw, &error),
         }
     }
 
-    fn syntax_error(&mut self, raw: Raw<'a>, error: &ron::error::SpannedError) {
+    fn syntax_error<T>(&mut self, raw: Raw<'a>, error: &ron::error::SpannedError) -> Option<T> {
         use ron::Error::*;
         let (start, end) = (offset(raw.text, error.span.start), offset(raw.text, error.span.end));
         let span = Span::new(self.source, raw.start + start, raw.start + end.max(start));
@@ -179,19 +211,19 @@ impl<'a> Reader<'a> {
             let span = Span::new(self.source, raw.start + at, raw.start + at + 1);
             let message = format!("unclosed `{}`", &raw.text[at..=at]);
             let text = format!("expected a matching `{closing}`");
-            return self.report(Diagnostic::error("unclosed-bracket", message).primary(span, text));
+            return self.fail(Diagnostic::error("unclosed-bracket", message).primary(span, text));
         }
         if let Some(foreign) = foreign(raw.text, end.max(start)) {
             let at = Span::new(self.source, raw.start + foreign.at.start, raw.start + foreign.at.end);
             let label = format!("write `{}`", foreign.instead);
             let diagnostic = Diagnostic::error("ron-syntax", foreign.message).primary(at, label);
-            return self.report(diagnostic.fix(at, foreign.instead));
+            return self.fail(diagnostic.fix(at, foreign.instead));
         }
         if let Some(mixture) = mixture(raw.text, start) {
             let at = Span::new(self.source, raw.start + mixture.at.start, raw.start + mixture.at.end);
             let message = "positional and keyword arguments need separate parentheses";
             let label = format!("write `{}`", mixture.mended);
-            return self.report(Diagnostic::error("ron-syntax", message).primary(at, label));
+            return self.fail(Diagnostic::error("ron-syntax", message).primary(at, label));
         }
         let diagnostic = match &error.code {
             // `RawValue` fails on deep nesting with an unspecific error.
@@ -216,7 +248,7 @@ impl<'a> Reader<'a> {
                 Diagnostic::error("ron-syntax", message).primary(span, "valid RON up to here")
             }
         };
-        self.report(diagnostic);
+        self.fail(diagnostic)
     }
 
     /// A borrowed part of the source, without the blanks and comments around it.
@@ -258,35 +290,31 @@ impl<'a> Reader<'a> {
         Some(list)
     }
 
-    pub fn expect(&mut self, raw: Raw<'a>, shape: Shape, what: &str) -> Option<()> {
-        let found = shape_of(raw.text);
+    pub fn expect(&mut self, raw: Raw<'a>, shape: Shape<'static>, what: &str) -> Option<()> {
+        let found = raw.shape();
         if found == shape {
             return Some(());
         }
-        if shape == Shape::Str && found == Shape::Call(raw.text.len()) {
-            self.unquoted(raw, "write");
-            return None;
+        if shape == Shape::Str && found == Shape::Call(raw.text) {
+            return self.unquoted(raw, "write");
         }
-        self.wrong(raw, what);
-        None
+        self.wrong(raw, what)
     }
 
     /// Reports a name without quotation marks; `advice` introduces the fix.
-    pub fn unquoted(&mut self, raw: Raw<'a>, advice: &str) {
+    pub fn unquoted<T>(&mut self, raw: Raw<'a>, advice: &str) -> Option<T> {
         let (name, span) = (raw.text, self.span(raw));
-        self.report(
+        self.fail(
             Diagnostic::error("ron-type", format!("missing quotation marks around `{name}`"))
                 .primary(span, format!("{advice} `\"{name}\"`"))
                 .fix(span, format!("\"{name}\"")),
-        );
+        )
     }
 
     /// Reports that `raw` is not `what`.
-    pub fn wrong(&mut self, raw: Raw<'a>, what: &str) {
-        let found = shape_of(raw.text).describe();
-        let span = self.span(raw);
-        let message = format!("expected {what}, found {found}");
-        self.report(Diagnostic::error("ron-type", message).primary(span, ""));
+    pub fn wrong<T>(&mut self, raw: Raw<'a>, what: &str) -> Option<T> {
+        let message = format!("expected {what}, found {}", raw.shape().describe());
+        self.fail(Diagnostic::error("ron-type", message).primary(self.span(raw), ""))
     }
 
     pub fn unknown_field(&mut self, name: &Ident, of: &str, known: &[&str]) {
@@ -315,34 +343,4 @@ fn offset(text: &str, position: ron::error::Position) -> usize {
     }
     let line = &text[start..];
     start + line.char_indices().nth(position.col.saturating_sub(1)).map_or(line.len(), |(at, _)| at)
-}
-
-/// The form of a trimmed value, from its first characters.
-pub(super) fn shape_of(text: &str) -> Shape {
-    let bytes = text.as_bytes();
-    match bytes.first() {
-        Some(b'"') => Shape::Str,
-        Some(b'r') if bytes.get(1) == Some(&b'"') || text.starts_with("r#\"") || text.starts_with("r##") => Shape::Str,
-        Some(b'[') => Shape::List,
-        Some(b'{') => Shape::Map,
-        Some(b'(') => {
-            let inside = skip_blank(text, 1);
-            let name = name_length(&text[inside..]);
-            let after = skip_blank(text, inside + name);
-            let named = name > 0 && text[after..].starts_with(':') && !text[after..].starts_with("::");
-            if named || text[inside..].starts_with(')') { Shape::Fields } else { Shape::Tuple }
-        }
-        Some(b'0'..=b'9' | b'+' | b'-' | b'.') => Shape::Number,
-        Some(b'a'..=b'z' | b'A'..=b'Z' | b'_') => {
-            let name = name_length(text);
-            match &text[..name] {
-                "true" => Shape::Bool(true),
-                "false" => Shape::Bool(false),
-                "None" => Shape::Null,
-                "b" if text[1..].starts_with(['"', '\'']) => Shape::Other,
-                _ => Shape::Call(name),
-            }
-        }
-        _ => Shape::Other,
-    }
 }

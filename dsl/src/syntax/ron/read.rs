@@ -1,10 +1,9 @@
 //! Files, definitions and sections.
 
 use super::Site;
-use super::raw::{Raw, Reader, Shape, shape_of};
+use super::raw::{Raw, Reader, Shape};
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
-use crate::lexer::{TokenKind, Word};
 use crate::parser::VERSION;
 use crate::span::{Span, Spanned};
 
@@ -86,7 +85,8 @@ impl<'a> Reader<'a> {
     }
 
     fn version(&mut self, raw: Raw<'a>) -> Option<Spanned<u32>> {
-        let version = self.spanned_u32(raw)?;
+        let Ok(value) = raw.text.parse() else { return self.wrong(raw, "a version, like `1`") };
+        let version = Spanned::new(value, self.span(raw));
         if version.value != VERSION {
             self.report(
                 Diagnostic::error("bad-version", format!("this compiler supports version {VERSION} of the language"))
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
         for (key, value) in self.map(raw, "a map from files to lists of names").unwrap_or_default() {
             let Some(path) = self.text(key, "the path of a file") else { continue };
             let (mut names, mut attributes, mut list) = (vec![], vec![], Some(value));
-            if shape_of(value.text) == Shape::Fields {
+            if value.shape() == Shape::Fields {
                 list = None;
                 for (field, value) in self.fields(value).unwrap_or_default() {
                     match field.name.as_str() {
@@ -117,9 +117,7 @@ impl<'a> Reader<'a> {
                 }
             }
             for name in list.and_then(|list| self.list(list, "a list of names")).unwrap_or_default() {
-                if let Some(text) = self.text(name, "a name, like `\"x\"` or `\"x as y\"`") {
-                    names.extend(self.fragment(&text, |p| p.import_name()));
-                }
+                names.extend(self.parsed(name, "a name, like `\"x\"` or `\"x as y\"`", |p| p.import_name()));
             }
             let span = self.span(key).to(self.span(value));
             items.push(Item::Import(Import { attributes, path: Spanned::new(path.value, path.span), names, span }));
@@ -185,7 +183,7 @@ impl<'a> Reader<'a> {
         for (key, value) in self.map(raw, "a map from names to types").unwrap_or_default() {
             let name = self.name_in(key, "an argument's name");
             let (mut docs, mut attributes) = (Docs::default(), vec![]);
-            let ty = if shape_of(value.text) == Shape::Fields {
+            let ty = if value.shape() == Shape::Fields {
                 let mut ty = None;
                 for (field, value) in self.fields(value).unwrap_or_default() {
                     match field.name.as_str() {
@@ -204,8 +202,8 @@ impl<'a> Reader<'a> {
                 Some(value)
             };
             let span = self.span(key).to(self.span(value));
-            let text = ty.and_then(|ty| self.text(ty, "a type, like `\"[B]\"` or `\"int = 1\"`"));
-            let read = text.and_then(|text| self.fragment(&text, |p| p.ty_and_default()));
+            let what = "a type, like `\"[B]\"` or `\"int = 1\"`";
+            let read = ty.and_then(|ty| self.parsed(ty, what, |p| p.ty_and_default()));
             // Keep an argument whose type has errors: the body may refer to it.
             let unknown = || (Type { kind: TypeKind::Data { dtype: None, dims: vec![] }, span }, None);
             let (ty, default) = read.unwrap_or_else(unknown);
@@ -217,10 +215,9 @@ impl<'a> Reader<'a> {
     /// `{ "logits": "[B, 10]" }`; for a `fn` or `block` also `["[B, 10]"]`.
     fn results(&mut self, raw: Raw<'a>, kind: DefinitionKind) -> Vec<ResultDecl> {
         let mut results = vec![];
-        if kind != DefinitionKind::Model && shape_of(raw.text) == Shape::List {
+        if kind != DefinitionKind::Model && raw.shape() == Shape::List {
             for value in self.list(raw, "a list of types").unwrap_or_default() {
-                let Some(text) = self.text(value, "a type") else { continue };
-                let Some(ty) = self.fragment(&text, |p| p.ty()) else { continue };
+                let Some(ty) = self.parsed(value, "a type", |p| p.ty()) else { continue };
                 let span = self.span(value);
                 results.push(ResultDecl { name: None, ty, span });
             }
@@ -236,8 +233,7 @@ impl<'a> Reader<'a> {
         }
         for (key, value) in named.unwrap_or_default() {
             let name = self.name_in(key, "a result's name");
-            let Some(text) = self.text(value, "a type, like `\"[B, 10]\"`") else { continue };
-            let Some(ty) = self.fragment(&text, |p| p.ty()) else { continue };
+            let Some(ty) = self.parsed(value, "a type, like `\"[B, 10]\"`", |p| p.ty()) else { continue };
             let span = self.span(key).to(self.span(value));
             results.push(ResultDecl { name, ty, span });
         }
@@ -299,9 +295,9 @@ impl<'a> Reader<'a> {
     fn model_args(&mut self, raw: Raw<'a>, model: &Ident) -> Vec<Arg> {
         let mut args: Vec<Arg> = vec![];
         let mut named: Vec<(Ident, Raw)> = vec![];
-        if shape_of(raw.text) == Shape::List {
+        if raw.shape() == Shape::List {
             for item in self.list(raw, "arguments").unwrap_or_default() {
-                if shape_of(item.text) == Shape::Fields {
+                if item.shape() == Shape::Fields {
                     for (name, value) in self.fields(item).unwrap_or_default() {
                         named.extend(self.reference(&name, "an argument's name").map(|name| (name, value)));
                     }
@@ -336,9 +332,8 @@ impl<'a> Reader<'a> {
     fn entry(&mut self, key: Raw<'a>, mut raw: Raw<'a>, updates: bool, flows: bool) -> Option<Entry> {
         let span = self.span(key).to(self.span(raw));
         let (mut docs, mut attributes) = (Docs::default(), vec![]);
-        while let Shape::Call(length) = shape_of(raw.text)
-            && let name @ ("doc" | "attributes") = &raw.text[..length]
-            && let [first, inner] = self.step_args(raw, length)?[..]
+        while let Shape::Call(name @ ("doc" | "attributes")) = raw.shape()
+            && let [first, inner] = self.step_args(raw, name)?[..]
         {
             match name {
                 "doc" => docs = self.docs_in(first),
@@ -349,19 +344,17 @@ impl<'a> Reader<'a> {
         let key = self.text(key, "a name")?;
         let kind = match key.value.split_once(' ') {
             Some(("let", _)) => {
-                let pattern = self.fragment(&key, |p| p.entry_key())?;
-                let EntryKey::Let(pattern) = pattern else { return None };
+                let pattern = self.fragment(&key, |p| p.after_word(|p| p.pattern()))?;
                 EntryKind::Let { pattern, value: self.flow(raw)? }
             }
             Some(("fit", _)) if flows => {
-                let EntryKey::Fit(name) = self.fragment(&key, |p| p.entry_key())? else { return None };
+                let name = self.fragment(&key, |p| p.after_word(|p| p.name("a name")))?;
                 EntryKind::Fit { name, value: self.flow(raw)? }
             }
             Some(("update", _)) if updates => {
                 let target = match key.value["update ".len()..].trim_start() {
                     written if written.starts_with(['"', '[']) => {
-                        let EntryKey::Update(target) = self.fragment(&key, |p| p.entry_key())? else { return None };
-                        target
+                        self.fragment(&key, |p| p.after_word(|p| p.update_target()))?
                     }
                     pattern => Expr { kind: ExprKind::Str(Str::from_text(pattern)), span: key.span },
                 };
@@ -377,33 +370,5 @@ impl<'a> Reader<'a> {
             }
         };
         Some(Entry { docs, attributes, kind, span })
-    }
-}
-
-/// The key of an entry that is more than a name.
-pub(crate) enum EntryKey {
-    Let(Pattern),
-    Fit(Ident),
-    Update(Expr),
-}
-
-impl Spans for EntryKey {
-    fn each_span(&mut self, f: &mut dyn FnMut(&mut Span)) {
-        match self {
-            EntryKey::Let(pattern) => pattern.each_span(f),
-            EntryKey::Fit(name) => name.each_span(f),
-            EntryKey::Update(target) => target.each_span(f),
-        }
-    }
-}
-
-impl crate::parser::Parser<'_> {
-    /// `let x`, `fit m` or `update "d.**"`, the key of an entry.
-    fn entry_key(&mut self) -> crate::parser::Parsed<EntryKey> {
-        Ok(match self.key_word() {
-            TokenKind::Word(Word::Let) => EntryKey::Let(self.pattern()?),
-            TokenKind::Word(Word::Fit) => EntryKey::Fit(self.name("a name")?),
-            _ => EntryKey::Update(self.update_target()?),
-        })
     }
 }

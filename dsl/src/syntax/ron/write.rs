@@ -1,7 +1,7 @@
 //! Prints a tree as RON, for `dlc fmt --to=ron`. [`super::parse`] parses it to the same tree.
 
 use super::fragment::is_plain_name;
-use super::{Mode, STEPS, Site, Texts};
+use super::{Mode, Site, Texts, is_step};
 use crate::ast::*;
 use crate::print::{attribute_text, expr_text, float_text, pattern_text, str_body, type_and_default_text, type_text};
 
@@ -249,7 +249,7 @@ impl Writer {
         }
         let twice = named.iter().enumerate().any(|(i, (name, _))| named[..i].iter().any(|(other, _)| other == name));
         let instance = call.name.as_ref().map(instance_name);
-        if twice || STEPS.contains(&callee.name.as_str()) || ["Some", "None"].contains(&callee.name.as_str()) {
+        if twice || is_step(callee) || ["Some", "None"].contains(&callee.name.as_str()) {
             let mut items = vec![string(callee)];
             if !placed.is_empty() {
                 items.push(list(placed));
