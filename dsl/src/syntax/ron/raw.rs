@@ -290,6 +290,20 @@ impl<'a> Reader<'a> {
         Some(list)
     }
 
+    /// The fields of a group that may only have `known` ones.
+    pub fn record(&mut self, raw: Raw<'a>, of: &str, known: &[&str]) -> Option<Record<'a>> {
+        let fields = self.fields(raw)?.into_iter();
+        let (fields, unknown): (Vec<_>, Vec<_>) = fields.partition(|(name, _)| known.contains(&name.name.as_str()));
+        for (name, _) in unknown {
+            let error = Diagnostic::error("unknown-field", format!("{of} has no field `{}`", name.name));
+            self.report(match did_you_mean(&name, known.iter().copied()) {
+                Some(meant) => error.primary(name.span, format!("do you mean `{meant}`?")).fix(name.span, meant),
+                None => error.primary(name.span, "").help(format!("its fields are {}", known.join(", "))),
+            });
+        }
+        Some(Record(fields))
+    }
+
     pub fn expect(&mut self, raw: Raw<'a>, shape: Shape<'static>, what: &str) -> Option<()> {
         let found = raw.shape();
         if found == shape {
@@ -316,14 +330,15 @@ impl<'a> Reader<'a> {
         let message = format!("expected {what}, found {}", raw.shape().describe());
         self.fail(Diagnostic::error("ron-type", message).primary(self.span(raw), ""))
     }
+}
 
-    pub fn unknown_field(&mut self, name: &Ident, of: &str, known: &[&str]) {
-        let mut diagnostic = Diagnostic::error("unknown-field", format!("{of} has no field `{}`", name.name));
-        diagnostic = match did_you_mean(name, known.iter().copied()) {
-            Some(meant) => diagnostic.primary(name.span, format!("do you mean `{meant}`?")).fix(name.span, meant),
-            None => diagnostic.primary(name.span, "").help(format!("its fields are {}", known.join(", "))),
-        };
-        self.report(diagnostic);
+/// The fields of a group in parentheses.
+pub(super) struct Record<'a>(pub Vec<(Ident, Raw<'a>)>);
+
+impl<'a> Record<'a> {
+    /// The values of a field: at most one, except after the error that it is repeated.
+    pub fn all(&self, name: &str) -> impl DoubleEndedIterator<Item = Raw<'a>> {
+        self.0.iter().filter(move |(field, _)| field.name == name).map(|(_, value)| *value)
     }
 }
 
