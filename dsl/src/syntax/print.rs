@@ -11,7 +11,9 @@ mod tree;
 
 pub use tree::to_tree;
 
-pub(crate) use expr::{attribute_text, expr_text, float_text, instance_name_text, pattern_text, str_body, type_text};
+pub(crate) use expr::{
+    attribute_text, expr_text, float_text, instance_name_text, pattern_text, scan_header, str_body, type_text,
+};
 
 /// A line longer than this is broken at its pipes or its brackets.
 const WIDTH: usize = 100;
@@ -62,14 +64,7 @@ impl Printer {
             match item {
                 Item::Import(import) => {
                     self.preamble(&Docs::default(), &import.attributes);
-                    let names: Vec<String> = import
-                        .names
-                        .iter()
-                        .map(|name| match &name.alias {
-                            Some(alias) => format!("{} as {}", name.name.name, alias.name),
-                            None => name.name.name.clone(),
-                        })
-                        .collect();
+                    let names: Vec<String> = import.names.iter().map(import_name_text).collect();
                     let path = expr::quoted(&Str::from_text(import.path.value.clone()));
                     self.line(&format!("from {path} import {}", names.join(", ")));
                 }
@@ -176,10 +171,9 @@ impl Printer {
             StmtKind::If(chain) => self.chain("if", chain),
             StmtKind::Cond(chain) => self.chain("cond", chain),
             StmtKind::Repeat(repeat) => {
-                let pattern = repeat.pattern.as_ref().map(|p| format!("{} in ", pattern_text(p))).unwrap_or_default();
-                self.braced(&format!("repeat {pattern}{}", expr_text(&repeat.over)), &repeat.body);
+                self.braced(&format!("repeat {}", repeat_header(repeat)), &repeat.body);
             }
-            StmtKind::Scan(scan) => self.braced(&expr::scan_head(scan), &scan.body),
+            StmtKind::Scan(scan) => self.braced(&format!("scan {}", scan_header(scan)), &scan.body),
             StmtKind::While { condition, body } => self.braced(&format!("while {}", expr_text(condition)), body),
             StmtKind::Return { value } => self.value_line("return ", value),
             StmtKind::Yield { value } => self.value_line("yield ", value),
@@ -206,8 +200,8 @@ impl Printer {
     }
 
     fn weight(&mut self, word: &str, weight: &Weight) {
-        let init = weight.init.as_ref().map(|init| format!(" = {}", expr_text(init))).unwrap_or_default();
-        self.line(&format!("{word} {}: {}{init}", weight.name.name, type_text(&weight.ty)));
+        let ty = type_and_default_text(&weight.ty, weight.init.as_ref());
+        self.line(&format!("{word} {}: {ty}", weight.name.name));
     }
 
     /// A statement that ends with a value; a long pipe is broken at each step.
@@ -232,6 +226,18 @@ pub(crate) fn stmts_text(block: &Block) -> String {
     let mut printer = Printer::default();
     printer.stmts(block);
     printer.out
+}
+
+/// `a as b`.
+pub(crate) fn import_name_text(name: &ImportName) -> String {
+    let alias = name.alias.as_ref().map(|alias| format!(" as {}", alias.name)).unwrap_or_default();
+    format!("{}{alias}", name.name.name)
+}
+
+/// What follows `repeat`.
+pub(crate) fn repeat_header(repeat: &Repeat) -> String {
+    let pattern = repeat.pattern.as_ref().map(|p| format!("{} in ", pattern_text(p))).unwrap_or_default();
+    format!("{pattern}{}", expr_text(&repeat.over))
 }
 
 fn param_text(param: &Param) -> String {

@@ -64,7 +64,7 @@ fn bare(expr: &Expr) -> (String, u8) {
         }
         If(chain) => (chain_text("if", chain), ANY),
         Cond(chain) => (chain_text("cond", chain), ANY),
-        Scan(scan) => (format!("{} {}", scan_head(scan), block_text(&scan.body)), ANY),
+        Scan(scan) => (format!("scan {} {}", scan_header(scan), block_text(&scan.body)), ANY),
     }
 }
 
@@ -109,9 +109,10 @@ fn chain_text(word: &str, chain: &If<Expr>) -> String {
     out
 }
 
-pub(super) fn scan_head(scan: &Scan) -> String {
+/// What follows `scan`.
+pub(crate) fn scan_header(scan: &Scan) -> String {
     let axis = scan.axis.as_ref().map(|axis| format!(" over {}", expr_text(axis))).unwrap_or_default();
-    format!("scan {} in {}{axis}", pattern_text(&scan.pattern), expr_text(&scan.xs))
+    format!("{} in {}{axis}", pattern_text(&scan.pattern), expr_text(&scan.xs))
 }
 
 fn list(parts: &[Expr]) -> String {

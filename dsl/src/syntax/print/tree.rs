@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{attribute_text, expr, float_text, instance_name_text, pattern_text, type_text};
+use super::{attribute_text, expr, float_text, import_name_text, instance_name_text, pattern_text, type_text};
 use crate::ast::*;
 
 /// Prints a file, one line per statement.
@@ -48,17 +48,12 @@ impl Tree {
     fn item(&mut self, item: &Item) {
         match item {
             Item::Import(import) => {
-                for attribute in &import.attributes {
-                    self.line(format!("(attribute {})", attribute_text(attribute)));
-                }
-                let names: Vec<String> = import
-                    .names
-                    .iter()
-                    .map(|name| match &name.alias {
-                        Some(alias) => format!("({} as {})", name.name.name, alias.name),
-                        None => name.name.name.clone(),
-                    })
-                    .collect();
+                self.preamble(&Docs::default(), &import.attributes);
+                let name = |name: &ImportName| match &name.alias {
+                    Some(_) => format!("({})", import_name_text(name)),
+                    None => name.name.name.clone(),
+                };
+                let names: Vec<String> = import.names.iter().map(name).collect();
                 self.line(format!("(import {:?} {})", import.path.value, names.join(" ")));
             }
             Item::Definition(definition) => {
