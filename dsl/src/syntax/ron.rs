@@ -18,7 +18,6 @@ mod body;
 mod foreign;
 mod fragment;
 pub(crate) mod lex;
-mod mixture;
 mod raw;
 mod read;
 mod texts;

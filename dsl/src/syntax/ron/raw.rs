@@ -1,6 +1,7 @@
 //! RON values with their spans: the layer between serde and the tree.
 
 use std::fmt;
+use std::ops::Range;
 
 use ron::extensions::Extensions;
 use ron::value::RawValue;
@@ -8,9 +9,8 @@ use rustc_hash::FxHashMap;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::Texts;
-use super::foreign::foreign;
+use super::foreign::{foreign, mixture};
 use super::lex::{name_length, skip_blank, trim, unclosed};
-use super::mixture::mixture;
 use crate::ast::Ident;
 use crate::diagnostic::{Diagnostic, did_you_mean, tidy};
 use crate::parser::MAX_DEPTH;
@@ -204,26 +204,23 @@ impl<'a> Reader<'a> {
     fn syntax_error<T>(&mut self, raw: Raw<'a>, error: &ron::error::SpannedError) -> Option<T> {
         use ron::Error::*;
         let (start, end) = (offset(raw.text, error.span.start), offset(raw.text, error.span.end));
-        let span = Span::new(self.source, raw.start + start, raw.start + end.max(start));
+        let part = |at: Range<usize>| Span::new(self.source, raw.start + at.start, raw.start + at.end);
+        let span = part(start..end.max(start));
         let at_end = matches!(error.code, Eof) || start >= raw.text.trim_end().len();
         let open = if at_end { unclosed(raw.text) } else { None };
         if let Some((at, closing)) = open {
-            let span = Span::new(self.source, raw.start + at, raw.start + at + 1);
-            let message = format!("unclosed `{}`", &raw.text[at..=at]);
-            let text = format!("expected a matching `{closing}`");
-            return self.fail(Diagnostic::error("unclosed-bracket", message).primary(span, text));
+            let error = Diagnostic::error("unclosed-bracket", format!("unclosed `{}`", &raw.text[at..=at]));
+            return self.fail(error.primary(part(at..at + 1), format!("expected a matching `{closing}`")));
         }
-        if let Some(foreign) = foreign(raw.text, end.max(start)) {
-            let at = Span::new(self.source, raw.start + foreign.at.start, raw.start + foreign.at.end);
-            let label = format!("write `{}`", foreign.instead);
-            let diagnostic = Diagnostic::error("ron-syntax", foreign.message).primary(at, label);
-            return self.fail(diagnostic.fix(at, foreign.instead));
+        if let Some((at, message, instead)) = foreign(raw.text, end.max(start)) {
+            let error =
+                Diagnostic::error("ron-syntax", message).primary(part(at.clone()), format!("write `{instead}`"));
+            return self.fail(error.fix(part(at), instead));
         }
-        if let Some(mixture) = mixture(raw.text, start) {
-            let at = Span::new(self.source, raw.start + mixture.at.start, raw.start + mixture.at.end);
+        if let Some((at, mended)) = mixture(raw.text, start) {
             let message = "positional and keyword arguments need separate parentheses";
-            let label = format!("write `{}`", mixture.mended);
-            return self.fail(Diagnostic::error("ron-syntax", message).primary(at, label));
+            let error = Diagnostic::error("ron-syntax", message).primary(part(at), format!("write `{mended}`"));
+            return self.fail(error);
         }
         let diagnostic = match &error.code {
             // `RawValue` fails on deep nesting with an unspecific error.
