@@ -73,17 +73,15 @@ impl Printer {
                     self.preamble(&dataset.docs, &dataset.attributes);
                     let params = Self::params(&dataset.params);
                     let params = if dataset.params.is_empty() { String::new() } else { params };
-                    self.line(&format!("dataset {}{params} {{", dataset.name.name));
-                    self.entries(&dataset.entries);
-                    self.line("}");
+                    let head = format!("dataset {}{params}", dataset.name.name);
+                    self.braced(&head, |printer| printer.entries(&dataset.entries));
                 }
                 Item::Train(train) => {
                     self.preamble(&train.docs, &train.attributes);
                     let args = if train.args.is_empty() { String::new() } else { expr::args_text(&train.args) };
                     let name = train.name.as_ref().map(|name| format!("{} = ", name.name)).unwrap_or_default();
-                    self.line(&format!("train {name}{}{args} {{", train.model.name));
-                    self.entries(&train.entries);
-                    self.line("}");
+                    let head = format!("train {name}{}{args}", train.model.name);
+                    self.braced(&head, |printer| printer.entries(&train.entries));
                 }
             }
         }
@@ -118,16 +116,11 @@ impl Printer {
         match &definition.body {
             Body::Expr(value) => self.line(&format!("{head} = {}", expr_text(value))),
             Body::Builtin => self.line(&head),
-            Body::Block(block) => {
-                self.line(&format!("{head} {{"));
-                self.stmts(block);
-                self.line("}");
-            }
+            Body::Block(block) => self.braced(&head, |printer| printer.stmts(block)),
         }
     }
 
     fn entries(&mut self, entries: &[Entry]) {
-        self.indent += 1;
         for entry in entries {
             self.preamble(&entry.docs, &entry.attributes);
             match &entry.kind {
@@ -137,21 +130,14 @@ impl Printer {
                 EntryKind::Fit { name, value } => self.line(&format!("fit {} = {}", name.name, expr_text(value))),
                 EntryKind::Field { name, value } => self.line(&format!("{} = {}", name.name, expr_text(value))),
                 EntryKind::Update { target, entries } => {
-                    self.line(&format!("update {} {{", expr_text(target)));
-                    self.entries(entries);
-                    self.line("}");
+                    self.braced(&format!("update {}", expr_text(target)), |printer| printer.entries(entries));
                 }
             }
         }
-        self.indent -= 1;
     }
 
     fn stmts(&mut self, block: &Block) {
-        self.indent += 1;
-        for stmt in &block.stmts {
-            self.stmt(stmt);
-        }
-        self.indent -= 1;
+        block.stmts.iter().for_each(|stmt| self.stmt(stmt));
     }
 
     fn stmt(&mut self, stmt: &Stmt) {
@@ -171,30 +157,41 @@ impl Printer {
             StmtKind::If(chain) => self.chain("if", chain),
             StmtKind::Cond(chain) => self.chain("cond", chain),
             StmtKind::Repeat(repeat) => {
-                self.braced(&format!("repeat {}", repeat_header(repeat)), &repeat.body);
+                self.braced(&format!("repeat {}", repeat_header(repeat)), |printer| printer.stmts(&repeat.body));
             }
-            StmtKind::Scan(scan) => self.braced(&format!("scan {}", scan_header(scan)), &scan.body),
-            StmtKind::While { condition, body } => self.braced(&format!("while {}", expr_text(condition)), body),
+            StmtKind::Scan(scan) => {
+                self.braced(&format!("scan {}", scan_header(scan)), |printer| printer.stmts(&scan.body))
+            }
+            StmtKind::While { condition, body } => {
+                self.braced(&format!("while {}", expr_text(condition)), |printer| printer.stmts(body))
+            }
             StmtKind::Return { value } => self.value_line("return ", value),
             StmtKind::Yield { value } => self.value_line("yield ", value),
         }
     }
 
-    fn braced(&mut self, head: &str, body: &Block) {
+    /// `head { … }`, with the lines inside indented.
+    fn braced(&mut self, head: &str, inside: impl FnOnce(&mut Self)) {
         self.line(&format!("{head} {{"));
-        self.stmts(body);
+        self.indented(inside);
         self.line("}");
+    }
+
+    fn indented(&mut self, inside: impl FnOnce(&mut Self)) {
+        self.indent += 1;
+        inside(self);
+        self.indent -= 1;
     }
 
     fn chain(&mut self, word: &str, chain: &If<Block>) {
         for (i, (condition, body)) in chain.arms.iter().enumerate() {
             let word = if i == 0 { word.to_owned() } else { format!("}} else {word}") };
             self.line(&format!("{word} {} {{", expr_text(condition)));
-            self.stmts(body);
+            self.indented(|printer| printer.stmts(body));
         }
         if let Some(body) = &chain.otherwise {
             self.line("} else {");
-            self.stmts(body);
+            self.indented(|printer| printer.stmts(body));
         }
         self.line("}");
     }
@@ -210,11 +207,9 @@ impl Printer {
         match &value.kind {
             ExprKind::Pipe { head: first, steps } if text.len() + 2 * self.indent > WIDTH => {
                 self.line(&format!("{head}{}", expr::pipe_head_text(first)));
-                self.indent += 1;
-                for step in steps {
-                    self.line(&format!("|> {}", expr::call_text(step, false)));
-                }
-                self.indent -= 1;
+                self.indented(|printer| {
+                    steps.iter().for_each(|step| printer.line(&format!("|> {}", expr::call_text(step, false))));
+                });
             }
             _ => self.line(&text),
         }
@@ -223,7 +218,7 @@ impl Printer {
 
 /// Statements in braces within an expression.
 pub(crate) fn stmts_text(block: &Block) -> String {
-    let mut printer = Printer::default();
+    let mut printer = Printer { out: String::new(), indent: 1 };
     printer.stmts(block);
     printer.out
 }

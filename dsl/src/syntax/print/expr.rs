@@ -201,42 +201,29 @@ pub(crate) fn float_text(value: f64) -> String {
 
 /// The string in quotation marks.
 pub(super) fn quoted(value: &Str) -> String {
-    let mut out = String::from("\"");
-    for part in &value.parts {
-        match part {
-            StrPart::Expr(expr) => out.push_str(&format!("{{{}}}", expr_text(expr))),
-            StrPart::Text(text) => {
-                for c in text.chars() {
-                    match c {
-                        '"' => out.push_str("\\\""),
-                        '\n' => out.push_str("\\n"),
-                        '\r' => out.push_str("\\r"),
-                        '\t' => out.push_str("\\t"),
-                        _ => escape(c, &mut out),
-                    }
-                }
-            }
-        }
-    }
-    out.push('"');
-    out
+    format!("\"{}\"", inside(value, true))
 }
 
 /// The inside of the string, with quotation marks and line ends unescaped.
 pub(crate) fn str_body(value: &Str) -> String {
+    inside(value, false)
+}
+
+fn inside(value: &Str, quoted: bool) -> String {
+    let push = |out: &mut String, c: char| match c {
+        '\\' | '{' | '}' => out.extend(['\\', c]),
+        '"' if quoted => out.push_str("\\\""),
+        '\n' if quoted => out.push_str("\\n"),
+        '\r' if quoted => out.push_str("\\r"),
+        '\t' if quoted => out.push_str("\\t"),
+        _ => out.push(c),
+    };
     let mut out = String::new();
     for part in &value.parts {
         match part {
             StrPart::Expr(expr) => out.push_str(&format!("{{{}}}", expr_text(expr))),
-            StrPart::Text(text) => text.chars().for_each(|c| escape(c, &mut out)),
+            StrPart::Text(text) => text.chars().for_each(|c| push(&mut out, c)),
         }
     }
     out
-}
-
-fn escape(c: char, out: &mut String) {
-    if matches!(c, '\\' | '{' | '}') {
-        out.push('\\');
-    }
-    out.push(c);
 }

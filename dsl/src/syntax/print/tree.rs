@@ -30,10 +30,15 @@ impl Tree {
         let _ = writeln!(self.out, "{:indent$}{}", "", text.as_ref());
     }
 
-    fn inside(&mut self, write: impl FnOnce(&mut Self)) {
+    /// `(head …)`, with what is inside on lines of its own.
+    fn nested(&mut self, head: &str, inside: impl FnOnce(&mut Self)) {
+        self.line(format!("({head}"));
         self.indent += 1;
-        write(self);
+        inside(self);
         self.indent -= 1;
+        // The closing parenthesis goes to the end of the last line.
+        self.out.pop();
+        self.out.push_str(")\n");
     }
 
     fn preamble(&mut self, docs: &Docs, attributes: &[Attribute]) {
@@ -58,8 +63,7 @@ impl Tree {
             }
             Item::Definition(definition) => {
                 self.preamble(&definition.docs, &definition.attributes);
-                self.line(format!("({} {}", definition.kind.word(), definition.name.name));
-                self.inside(|tree| {
+                self.nested(&format!("{} {}", definition.kind.word(), definition.name.name), |tree| {
                     tree.params(&definition.params);
                     for result in &definition.results {
                         let name = result.name.as_ref().map_or("_", |name| &name.name);
@@ -71,31 +75,21 @@ impl Tree {
                         Body::Block(block) => tree.stmts(block),
                     }
                 });
-                self.close();
             }
             Item::Dataset(dataset) => {
                 self.preamble(&dataset.docs, &dataset.attributes);
-                self.line(format!("(dataset {}", dataset.name.name));
-                self.inside(|tree| {
+                self.nested(&format!("dataset {}", dataset.name.name), |tree| {
                     tree.params(&dataset.params);
                     tree.entries(&dataset.entries);
                 });
-                self.close();
             }
             Item::Train(train) => {
                 self.preamble(&train.docs, &train.attributes);
                 let name = train.name.as_ref().map(|name| format!("{} = ", name.name)).unwrap_or_default();
-                self.line(format!("(train {name}{}{}", train.model.name, args(&train.args)));
-                self.inside(|tree| tree.entries(&train.entries));
-                self.close();
+                let head = format!("train {name}{}{}", train.model.name, args(&train.args));
+                self.nested(&head, |tree| tree.entries(&train.entries));
             }
         }
-    }
-
-    /// Appends the closing parenthesis to the last line.
-    fn close(&mut self) {
-        self.out.pop();
-        self.out.push_str(")\n");
     }
 
     fn params(&mut self, params: &[Param]) {
@@ -116,9 +110,7 @@ impl Tree {
                 EntryKind::Fit { name, value } => self.line(format!("(fit {} {})", name.name, sexp(value))),
                 EntryKind::Field { name, value } => self.line(format!("(field {} {})", name.name, sexp(value))),
                 EntryKind::Update { target, entries } => {
-                    self.line(format!("(update {}", sexp(target)));
-                    self.inside(|tree| tree.entries(entries));
-                    self.close();
+                    self.nested(&format!("update {}", sexp(target)), |tree| tree.entries(entries));
                 }
             }
         }
@@ -129,12 +121,6 @@ impl Tree {
             self.preamble(&stmt.docs, &stmt.attributes);
             self.stmt(&stmt.kind);
         }
-    }
-
-    fn nested(&mut self, head: String, body: &Block) {
-        self.line(format!("({head}"));
-        self.inside(|tree| tree.stmts(body));
-        self.close();
     }
 
     fn stmt(&mut self, kind: &StmtKind) {
@@ -154,10 +140,12 @@ impl Tree {
             StmtKind::Cond(chain) => self.chain("cond", chain),
             StmtKind::Repeat(repeat) => {
                 let pattern = repeat.pattern.as_ref().map(|p| format!("{} ", pattern_text(p))).unwrap_or_default();
-                self.nested(format!("repeat {pattern}{}", sexp(&repeat.over)), &repeat.body);
+                self.nested(&format!("repeat {pattern}{}", sexp(&repeat.over)), |tree| tree.stmts(&repeat.body));
             }
-            StmtKind::Scan(scan) => self.nested(scan_head(scan), &scan.body),
-            StmtKind::While { condition, body } => self.nested(format!("while {}", sexp(condition)), body),
+            StmtKind::Scan(scan) => self.nested(&scan_head(scan), |tree| tree.stmts(&scan.body)),
+            StmtKind::While { condition, body } => {
+                self.nested(&format!("while {}", sexp(condition)), |tree| tree.stmts(body))
+            }
             StmtKind::Return { value } => self.line(format!("(return {})", sexp(value))),
             StmtKind::Yield { value } => self.line(format!("(yield {})", sexp(value))),
         }
@@ -169,16 +157,14 @@ impl Tree {
     }
 
     fn chain(&mut self, word: &str, chain: &If<Block>) {
-        self.line(format!("({word}"));
-        self.inside(|tree| {
+        self.nested(word, |tree| {
             for (condition, body) in &chain.arms {
-                tree.nested(format!("when {}", sexp(condition)), body);
+                tree.nested(&format!("when {}", sexp(condition)), |tree| tree.stmts(body));
             }
             if let Some(body) = &chain.otherwise {
-                tree.nested("else".to_owned(), body);
+                tree.nested("else", |tree| tree.stmts(body));
             }
         });
-        self.close();
     }
 }
 
