@@ -300,7 +300,10 @@ impl Parser<'_> {
                 return Ok(Expr { kind, span: self.since(token.span) });
             }
             TokenKind::Symbol(Symbol::LParen) => return self.group(),
-            TokenKind::Symbol(Symbol::LBracket) => return self.list(),
+            TokenKind::Symbol(Symbol::LBracket) => {
+                let (parts, span) = self.bracketed(Symbol::LBracket, None, Self::expr)?;
+                return Ok(Expr { kind: ExprKind::List(parts), span });
+            }
             TokenKind::Symbol(Symbol::LBrace) => return self.map(),
             TokenKind::Word(word @ (Word::If | Word::Cond | Word::Scan)) => {
                 let message = format!("`{}` beside an operator needs parentheses", word.text());
@@ -323,11 +326,6 @@ impl Parser<'_> {
             return Ok(parts.remove(0));
         }
         Ok(Expr { kind: ExprKind::Tuple(parts), span })
-    }
-
-    fn list(&mut self) -> Parsed<Expr> {
-        let (parts, span) = self.bracketed(Symbol::LBracket, None, Self::expr)?;
-        Ok(Expr { kind: ExprKind::List(parts), span })
     }
 
     fn map(&mut self) -> Parsed<Expr> {

@@ -1,6 +1,6 @@
 //! Statements and blocks.
 
-use super::foreign::FOREIGN;
+use super::foreign::foreign_word;
 use super::{Failed, Parsed, Parser};
 use crate::ast::*;
 use crate::diagnostic::{Diagnostic, did_you_mean};
@@ -297,15 +297,10 @@ impl Parser<'_> {
             TokenKind::Name(_) | TokenKind::Word(_) | TokenKind::StrBegin if !self.peek().first => {
                 Err(self.unknown_word(&name))
             }
-            _ => {
-                if let Some((_, advice)) = FOREIGN.iter().find(|(word, _)| *word == name.name) {
-                    return Err(self.report(
-                        Diagnostic::error("unexpected-token", format!("expected a statement, found `{}`", name.name))
-                            .primary(name.span, *advice),
-                    ));
-                }
-                Err(self.no_value_statement(index))
-            }
+            _ => Err(match foreign_word(&name) {
+                Some(error) => self.report(error),
+                None => self.no_value_statement(index),
+            }),
         }
     }
 
@@ -313,18 +308,12 @@ impl Parser<'_> {
     pub(super) fn unknown_word(&mut self, name: &Ident) -> Failed {
         self.blamed = Some(self.index);
         let words = Word::ALL.iter().filter(|word| word.begins_statement()).map(|word| word.text());
-        let mut diagnostic =
-            Diagnostic::error("unexpected-token", format!("expected a statement, found `{}`", name.name));
-        if let Some((_, advice)) = FOREIGN.iter().find(|(word, _)| *word == name.name) {
-            diagnostic = diagnostic.primary(name.span, *advice);
-        } else if let Some(word) = did_you_mean(&name.name, words) {
-            diagnostic = diagnostic.primary(name.span, format!("do you mean `{word}`?")).fix(name.span, word);
-        } else {
-            diagnostic = diagnostic
-                .primary(name.span, "")
-                .help("a statement starts with `let`, `return` or another keyword, or with the name that it rebinds");
-        }
-        self.report(diagnostic)
+        let error = Diagnostic::error("unexpected-token", format!("expected a statement, found `{}`", name.name));
+        let what = "a statement starts with `let`, `return` or another keyword, or with the name that it rebinds";
+        self.report(foreign_word(name).unwrap_or_else(|| match did_you_mean(&name.name, words) {
+            Some(word) => error.primary(name.span, format!("do you mean `{word}`?")).fix(name.span, word),
+            None => error.primary(name.span, "").help(what),
+        }))
     }
 
     /// Reports an expression, or anything else, in place of a statement; rewinds to token `index`.
