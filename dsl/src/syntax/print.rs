@@ -78,7 +78,7 @@ impl Printer {
                 }
                 Item::Train(train) => {
                     self.preamble(&train.docs, &train.attributes);
-                    let args = if train.args.is_empty() { String::new() } else { expr::args_text(&train.args) };
+                    let args = expr::args_text(&train.args);
                     let name = train.name.as_ref().map(|name| format!("{} = ", name.name)).unwrap_or_default();
                     let head = format!("train {name}{}{args}", train.model.name);
                     self.braced(&head, |printer| printer.entries(&train.entries));

@@ -134,18 +134,16 @@ fn index_text(item: &IndexItem) -> String {
 
 /// Prints a call; `brackets` keeps the parentheses of an empty argument list.
 pub(super) fn call_text(call: &Call, brackets: bool) -> String {
-    let mut out = call.callee.name.clone();
-    if brackets || !call.args.is_empty() {
-        out.push_str(&args_text(&call.args));
-    }
-    if let Some(name) = &call.name {
-        out.push_str(" as ");
-        out.push_str(&instance_name_text(name));
-    }
-    out
+    let args = if brackets && call.args.is_empty() { "()".to_owned() } else { args_text(&call.args) };
+    let name = call.name.as_ref().map(|name| format!(" as {}", instance_name_text(name))).unwrap_or_default();
+    format!("{}{args}{name}", call.callee.name)
 }
 
+/// Arguments in parentheses, if there are any.
 pub(super) fn args_text(args: &[Arg]) -> String {
+    if args.is_empty() {
+        return String::new();
+    }
     let arg = |arg: &Arg| match &arg.name {
         Some(name) => format!("{}: {}", name.name, expr_text(&arg.value)),
         None => expr_text(&arg.value),
@@ -155,8 +153,7 @@ pub(super) fn args_text(args: &[Arg]) -> String {
 
 /// An attribute without its `@`.
 pub(crate) fn attribute_text(attribute: &Attribute) -> String {
-    let args = if attribute.args.is_empty() { String::new() } else { args_text(&attribute.args) };
-    format!("{}{args}", attribute.name.name)
+    format!("{}{}", attribute.name.name, args_text(&attribute.args))
 }
 
 pub(crate) fn instance_name_text(name: &InstanceName) -> String {

@@ -4,7 +4,7 @@ use super::fragment::is_plain_name;
 use super::{Mode, Site, Texts, is_step};
 use crate::ast::*;
 use crate::print::{
-    attribute_text, expr_text, float_text, import_name_text, pattern_text, repeat_header, scan_header, str_body,
+    attribute_text, expr_text, import_name_text, pattern_text, repeat_header, scan_header, str_body,
     type_and_default_text, type_text,
 };
 
@@ -155,29 +155,21 @@ impl Writer {
     }
 
     fn value(&self, value: &Expr, mode: Mode) -> Out {
+        let flat = is_flat(value, NATIVE_DEPTH);
         match &value.kind {
             ExprKind::Str(text) if mode == Mode::Text => string(&str_body(text)),
             ExprKind::Str(text) => call_of("text", [string(&str_body(text))]),
-            ExprKind::Int(number) => atom(number),
-            ExprKind::Float(number) => atom(float_text(*number)),
-            ExprKind::Bool(truth) => atom(truth),
+            ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Bool(_) => atom(expr_text(value)),
             ExprKind::None => atom("None"),
-            ExprKind::Unary { op: UnaryOp::Neg, operand } if is_number(operand) => match &operand.kind {
-                ExprKind::Float(number) => atom(format!("-{}", float_text(*number))),
-                _ => atom(format!("-{}", expr_text(operand))),
-            },
-            _ if !is_flat(value, NATIVE_DEPTH) => match mode {
-                Mode::Text | Mode::Unknown => call_of("expr", [string(&expr_text(value))]),
-                Mode::Expr => string(&expr_text(value)),
-            },
-            ExprKind::List(parts) => list(parts.iter().map(|part| self.value(part, mode))),
-            ExprKind::Tuple(parts) => tuple(parts.iter().map(|part| self.value(part, mode))),
-            ExprKind::Map(entries) => {
+            ExprKind::Unary { op: UnaryOp::Neg, operand } if is_number(operand) => atom(expr_text(value)),
+            ExprKind::List(parts) if flat => list(parts.iter().map(|part| self.value(part, mode))),
+            ExprKind::Tuple(parts) if flat => tuple(parts.iter().map(|part| self.value(part, mode))),
+            ExprKind::Map(entries) if flat => {
                 map(entries.iter().map(|(k, v)| (self.value(k, Mode::Text), self.value(v, mode))))
             }
-            ExprKind::Call(call) if is_native(call) => self.call(call, Site::Value),
-            _ if mode != Mode::Expr => call_of("expr", [string(&expr_text(value))]),
-            _ => string(&expr_text(value)),
+            ExprKind::Call(call) if flat && is_native(call) => self.call(call, Site::Value),
+            _ if mode == Mode::Expr => string(&expr_text(value)),
+            _ => call_of("expr", [string(&expr_text(value))]),
         }
     }
 
