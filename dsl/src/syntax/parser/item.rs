@@ -114,8 +114,6 @@ impl Parser<'_> {
                 Diagnostic::error("unexpected-token", "unmatched `}`").primary(token.span, "delete it")
             }
             kind => {
-                let mut diagnostic =
-                    Diagnostic::error("unexpected-token", format!("expected {expected}, found {kind}"));
                 let foreign =
                     [("def", "fn"), ("class", "model"), ("function", "fn"), ("func", "fn"), ("module", "model")];
                 let words = ["model", "block", "fn", "dataset", "train", "from"];
@@ -127,13 +125,11 @@ impl Parser<'_> {
                         .or_else(|| did_you_mean(name, words)),
                     _ => None,
                 };
-                diagnostic = match meant {
-                    Some(word) => {
-                        diagnostic.primary(token.span, format!("do you mean `{word}`?")).fix(token.span, word)
-                    }
-                    None => diagnostic.primary(token.span, ""),
-                };
-                diagnostic
+                let error = Diagnostic::error("unexpected-token", format!("expected {expected}, found {kind}"));
+                match meant {
+                    Some(word) => error.primary(token.span, format!("do you mean `{word}`?")).fix(token.span, word),
+                    None => error.primary(token.span, ""),
+                }
             }
         };
         self.report(diagnostic)
