@@ -11,9 +11,7 @@ mod tree;
 
 pub use tree::to_tree;
 
-pub(crate) use expr::{
-    attribute_text, expr_text, float_text, instance_name_text, pattern_text, scan_header, str_body, type_text,
-};
+pub(crate) use expr::{attribute_text, expr_text, instance_name_text, pattern_text, scan_header, str_body, type_text};
 
 /// A line longer than this is broken at its pipes or its brackets.
 const WIDTH: usize = 100;

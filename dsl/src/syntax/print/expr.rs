@@ -191,7 +191,7 @@ pub(crate) fn type_text(ty: &Type) -> String {
 }
 
 /// The shortest spelling that parses as the same float, and not as an integer.
-pub(crate) fn float_text(value: f64) -> String {
+fn float_text(value: f64) -> String {
     let (plain, exponent) = (format!("{value:?}"), format!("{value:e}"));
     if exponent.len() < plain.len() && exponent.contains('e') { exponent } else { plain }
 }
