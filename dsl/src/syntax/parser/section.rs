@@ -36,10 +36,7 @@ impl Parser<'_> {
     }
 
     fn entries(&mut self, section: Section) -> Parsed<Vec<Entry>> {
-        self.deeper(|p| {
-            let open = p.expect(Symbol::LBrace)?;
-            p.with_lines(true, |p| p.list_of(open, true, |p| p.entry(section)))
-        })
+        self.braced(true, |p| p.entry(section))
     }
 
     fn entry(&mut self, section: Section) -> Parsed<Entry> {

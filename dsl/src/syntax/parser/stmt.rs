@@ -10,20 +10,21 @@ use crate::span::Span;
 impl Parser<'_> {
     /// `{ … }`: statements, one per line.
     pub(crate) fn block(&mut self) -> Parsed<Block> {
+        let start = self.peek().span;
+        let stmts = self.braced(false, Self::stmt)?;
+        Ok(Block { stmts, span: self.since(start) })
+    }
+
+    /// Statements or entries in braces, one per line or, with `commas`, several on one line.
+    pub(super) fn braced<T>(&mut self, commas: bool, read: impl Fn(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
         self.deeper(|p| {
             let open = p.expect(Symbol::LBrace)?;
-            let stmts = p.with_lines(true, |p| p.list_of(open, false, Self::stmt))?;
-            Ok(Block { stmts, span: p.since(open) })
+            p.with_lines(true, |p| p.list_of(open, commas, read))
         })
     }
 
-    /// Statements or entries, one per line or, with `commas`, several on one line, and the closing brace. After an error, resumes at the next one.
-    pub(super) fn list_of<T>(
-        &mut self,
-        open: Span,
-        commas: bool,
-        read: impl Fn(&mut Self) -> Parsed<T>,
-    ) -> Parsed<Vec<T>> {
+    /// The list after its opening brace, and the closing one. After an error, resumes at the next element.
+    fn list_of<T>(&mut self, open: Span, commas: bool, read: impl Fn(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
         let mut list = vec![];
         let mut failed = false;
         loop {
@@ -79,23 +80,17 @@ impl Parser<'_> {
         loop {
             let token = self.peek();
             let moved = self.index > before;
+            let starts = match &token.kind {
+                // `let a = 1 let b = 2`: resume at these two keywords even within a line.
+                TokenKind::Word(Word::Let | Word::Return) => true,
+                TokenKind::Word(word) => token.first && (word.begins_statement() || word.begins_item()),
+                TokenKind::Name(_) | TokenKind::Doc(_) => token.first,
+                TokenKind::Symbol(symbol) => token.first && matches!(symbol, Symbol::At | Symbol::LParen),
+                _ => false,
+            };
             match &token.kind {
                 TokenKind::End => return,
-                // `let a = 1 let b = 2`: resume at these two keywords even within a line.
-                TokenKind::Word(word)
-                    if moved
-                        && open == 0
-                        && word.begins_statement()
-                        && (token.first || matches!(word, Word::Let | Word::Return)) =>
-                {
-                    return;
-                }
-                TokenKind::Word(word) if moved && open == 0 && token.first && word.begins_item() => return,
-                TokenKind::Name(_) | TokenKind::Doc(_) | TokenKind::Symbol(Symbol::At | Symbol::LParen)
-                    if moved && open == 0 && token.first =>
-                {
-                    return;
-                }
+                _ if moved && open == 0 && starts => return,
                 TokenKind::Symbol(Symbol::LBrace) => open += 1,
                 TokenKind::Symbol(Symbol::RBrace) => match open.checked_sub(1) {
                     Some(rest) => open = rest,
