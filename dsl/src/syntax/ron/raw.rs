@@ -222,30 +222,25 @@ impl<'a> Reader<'a> {
             let error = Diagnostic::error("ron-syntax", message).primary(part(at), format!("write `{mended}`"));
             return self.fail(error);
         }
-        let diagnostic = match &error.code {
+        let message = match &error.code {
             // `RawValue` fails on deep nesting with an unspecific error.
-            ExceededRecursionLimit | ExpectedRawValue => too_deep(span),
-            code => {
-                let message = match code {
-                    Eof => "unclosed bracket at the end of the input".to_owned(),
-                    TrailingCharacters => "unexpected characters after the last bracket".to_owned(),
-                    ExpectedStructLike | ExpectedNamedStructLike(_) => "expected `(`".to_owned(),
-                    ExpectedComma => "expected `,` or the closing bracket".to_owned(),
-                    ExpectedStructLikeEnd => "expected `,` or `)`".to_owned(),
-                    ExpectedArrayEnd => "expected `,` or `]`".to_owned(),
-                    ExpectedMapEnd => "expected `,` or `}`".to_owned(),
-                    ExpectedMapColon => "expected `:`".to_owned(),
-                    ExpectedStringEnd => "unterminated string".to_owned(),
-                    ExpectedIdentifier => "expected the name of a field".to_owned(),
-                    InvalidEscape(what) => format!("unknown escape: {what}"),
-                    UnexpectedChar(c) => format!("unexpected character `{c}`"),
-                    UnclosedBlockComment => "unterminated comment".to_owned(),
-                    other => other.to_string(),
-                };
-                Diagnostic::error("ron-syntax", message).primary(span, "valid RON up to here")
-            }
+            ExceededRecursionLimit | ExpectedRawValue => return self.fail(too_deep(span)),
+            Eof => "unclosed bracket at the end of the input".to_owned(),
+            TrailingCharacters => "unexpected characters after the last bracket".to_owned(),
+            ExpectedStructLike | ExpectedNamedStructLike(_) => "expected `(`".to_owned(),
+            ExpectedComma => "expected `,` or the closing bracket".to_owned(),
+            ExpectedStructLikeEnd => "expected `,` or `)`".to_owned(),
+            ExpectedArrayEnd => "expected `,` or `]`".to_owned(),
+            ExpectedMapEnd => "expected `,` or `}`".to_owned(),
+            ExpectedMapColon => "expected `:`".to_owned(),
+            ExpectedStringEnd => "unterminated string".to_owned(),
+            ExpectedIdentifier => "expected the name of a field".to_owned(),
+            InvalidEscape(what) => format!("unknown escape: {what}"),
+            UnexpectedChar(c) => format!("unexpected character `{c}`"),
+            UnclosedBlockComment => "unterminated comment".to_owned(),
+            other => other.to_string(),
         };
-        self.fail(diagnostic)
+        self.fail(Diagnostic::error("ron-syntax", message).primary(span, "valid RON up to here"))
     }
 
     /// A borrowed part of the source, without the blanks and comments around it.
@@ -346,13 +341,7 @@ pub fn too_deep(span: Span) -> Diagnostic {
 
 /// The offset of a position that ron reports.
 fn offset(text: &str, position: ron::error::Position) -> usize {
-    let mut start = 0;
-    for _ in 1..position.line {
-        match text[start..].find('\n') {
-            Some(at) => start += at + 1,
-            None => return text.len(),
-        }
-    }
+    let start: usize = text.split_inclusive('\n').take(position.line.saturating_sub(1)).map(str::len).sum();
     let line = &text[start..];
     start + line.char_indices().nth(position.col.saturating_sub(1)).map_or(line.len(), |(at, _)| at)
 }

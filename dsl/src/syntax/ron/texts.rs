@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ast::{Definition, File, Item, Param, Type, TypeKind};
+use crate::ast::{Dataset, Definition, File, Item, Param, Type, TypeKind};
 
 /// How a RON string is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +47,8 @@ impl Texts {
         let imported = file.imports().flat_map(|import| &import.names).map(|name| &name.local().name);
         self.unknown.extend(imported.filter(|name| !self.known.contains_key(*name)).cloned());
         for item in &file.items {
-            match item {
-                Item::Definition(Definition { name, .. }) => self.add(name, item),
-                Item::Dataset(dataset) => self.add(&dataset.name, item),
-                Item::Import(_) | Item::Train(_) => {}
+            if let Item::Definition(Definition { name, .. }) | Item::Dataset(Dataset { name, .. }) = item {
+                self.add(name, item);
             }
         }
     }
