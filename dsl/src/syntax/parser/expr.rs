@@ -321,7 +321,11 @@ impl Parser<'_> {
 
     /// `(x)` or `(a, b)`.
     fn group(&mut self) -> Parsed<Expr> {
-        let (mut parts, span) = self.bracketed(Symbol::LParen, Some("a value"), Self::expr)?;
+        if self.second().kind == TokenKind::Symbol(Symbol::RParen) {
+            self.bump();
+            return self.with_lines(false, Self::expr); // reports that there is none
+        }
+        let (mut parts, span) = self.bracketed(Symbol::LParen, None, Self::expr)?;
         if parts.len() == 1 {
             return Ok(parts.remove(0));
         }

@@ -84,6 +84,7 @@ impl<'a> Reader<'a> {
         fields.all(field).fold(T::default(), |_, value| read(self, value))
     }
 
+    /// The value of a field that has to be there.
     fn required(&mut self, fields: &Record<'a>, field: &str, what: &str, span: Span) -> Option<Raw<'a>> {
         let value = fields.all(field).next_back();
         if value.is_none() {
@@ -123,6 +124,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The definition without its body, and the body; the key is its name, if there is one.
     fn definition(
         &mut self,
         raw: Raw<'a>,
@@ -131,7 +133,6 @@ impl<'a> Reader<'a> {
     ) -> Option<(Item, Option<Raw<'a>>)> {
         let (span, before) = (self.span(raw), self.diagnostics.len());
         self.expect(raw, Shape::Fields, &format!("a {}, `(…)` with named fields", kind.word()))?;
-        // The name is the key, if there is one.
         let known = if key.is_some() { &DEFINITION[1..] } else { DEFINITION };
         let key_name = key.and_then(|key| self.name_in(key, "a name"));
         let fields = self.record(raw, &format!("a {}", kind.word()), known)?;
