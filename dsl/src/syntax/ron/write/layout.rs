@@ -53,7 +53,12 @@ pub(super) fn tuple(items: impl IntoIterator<Item = Out>) -> Out {
 }
 
 pub(super) fn map(items: impl IntoIterator<Item = (Out, Out)>) -> Out {
-    group("{", '}', items.into_iter().map(|(key, value)| (format!("{}: ", key.flat()), value)))
+    let with_colon = |key: Out| {
+        let mut text = String::new();
+        key.flat(&mut text);
+        text + ": "
+    };
+    group("{", '}', items.into_iter().map(|(key, value)| (with_colon(key), value)))
 }
 
 pub(super) fn fields(items: impl IntoIterator<Item = (String, Out)>) -> Out {
@@ -93,20 +98,26 @@ impl Out {
         out
     }
 
-    fn flat(&self) -> String {
+    fn flat(&self, out: &mut String) {
         match self {
-            Out::Atom(text) => text.clone(),
+            Out::Atom(text) => out.push_str(text),
             Out::Group { open, close, items } => {
                 let blank = if *close == '}' && !items.is_empty() { " " } else { "" };
-                let items: Vec<String> = items.iter().map(|(key, value)| format!("{key}{}", value.flat())).collect();
-                format!("{open}{blank}{}{blank}{close}", items.join(", "))
+                out.extend([open, blank]);
+                for (i, (key, value)) in items.iter().enumerate() {
+                    out.extend([if i > 0 { ", " } else { "" }, key]);
+                    value.flat(out);
+                }
+                out.push_str(blank);
+                out.push(*close);
             }
         }
     }
 
     /// Writes on a line indented by `indent`, where `after` more characters follow.
     fn write(&self, indent: usize, after: usize, out: &mut String) {
-        let flat = self.flat();
+        let mut flat = String::new();
+        self.flat(&mut flat);
         let Out::Group { open, close, items } = self else { return out.push_str(&flat) };
         let column = out[out.rfind('\n').map_or(0, |at| at + 1)..].chars().count();
         let fits = column + flat.chars().count() + after <= WIDTH && !flat.contains('\n');
@@ -120,7 +131,10 @@ impl Out {
             && key.is_empty()
             && first.iter().all(|(key, value)| key.is_empty() && matches!(value, Out::Atom(_)))
         {
-            first.iter().for_each(|(_, value)| out.push_str(&format!("{}, ", value.flat())));
+            for (_, value) in first {
+                value.flat(out);
+                out.push_str(", ");
+            }
             last.write(indent, 0, out);
             return out.push(*close);
         }
