@@ -304,7 +304,10 @@ impl<'a> Parser<'a> {
                     break;
                 }
             }
-            let close = p.close(open, closing, &format!("`,` or `{}`", closing.text()))?;
+            let close = match p.eat(closing) {
+                Some(close) => close,
+                None => p.close(open, closing, &format!("`,` or `{}`", closing.text()))?,
+            };
             Ok((elements, open.to(close)))
         })
     }

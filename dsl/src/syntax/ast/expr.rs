@@ -217,8 +217,10 @@ macro_rules! operators {
         pub enum BinaryOp { $(#[doc = concat!("`", $symbol, "`.")] $name),* }
 
         impl BinaryOp {
-            /// All of them, loosest first.
-            pub(crate) const ALL: &[BinaryOp] = &[$(BinaryOp::$name),*];
+            /// The operator with this symbol.
+            pub(crate) fn of(symbol: &str) -> Option<BinaryOp> {
+                match symbol { $($symbol => Some(BinaryOp::$name),)* _ => None }
+            }
 
             pub fn symbol(self) -> &'static str {
                 match self { $(BinaryOp::$name => $symbol),* }

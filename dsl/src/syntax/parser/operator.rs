@@ -9,14 +9,13 @@ use crate::span::Span;
 impl Parser<'_> {
     /// The next token as a binary operator, if it continues the expression.
     pub(super) fn binary_op(&self) -> Option<BinaryOp> {
-        let text = match self.peek().kind {
-            TokenKind::Word(word) => word.text(),
+        match self.peek().kind {
+            TokenKind::Word(word) => BinaryOp::of(word.text()),
             // `@` at the start of a line is an attribute.
-            TokenKind::Symbol(Symbol::At) if self.line_ended() => return None,
-            TokenKind::Symbol(symbol) => symbol.text(),
-            _ => return None,
-        };
-        BinaryOp::ALL.iter().copied().find(|op| op.symbol() == text)
+            TokenKind::Symbol(Symbol::At) if self.line_ended() => None,
+            TokenKind::Symbol(symbol) => BinaryOp::of(symbol.text()),
+            _ => None,
+        }
     }
 
     /// Operators of at least the precedence `least`.
