@@ -1,25 +1,5 @@
 //! The documentation of the settings of `train`, for `dlc explain` and LIBRARY.md.
 
-/// The names of the settings.
-pub const SETTINGS: &[&str] = &[
-    "data",
-    "test",
-    "validation",
-    "epochs",
-    "steps",
-    "batch",
-    "seed",
-    "shuffle",
-    "clip",
-    "keep",
-    "patience",
-    "weights",
-    "trainable",
-    "loss",
-    "optimizer",
-    "metrics",
-];
-
 /// The settings of an `update`.
 pub(crate) const SETTINGS_OF_UPDATE: &[&str] = &["loss", "optimizer", "every", "clip"];
 
@@ -36,15 +16,23 @@ pub struct SettingDoc {
 }
 
 macro_rules! docs {
-    ($($name:literal: $doc:literal, $values:literal, $default:literal, $example:literal;)*) => {
+    (
+        train: $($name:literal: $doc:literal, $values:literal, $default:literal, $example:literal;)*
+        update: $($update:literal: $doc2:literal, $values2:literal, $default2:literal, $example2:literal;)*
+    ) => {
+        /// The names of the settings.
+        pub const SETTINGS: &[&str] = &[$($name),*];
+
         /// All settings, in the order of [`SETTINGS`], and then those of updates.
         pub const SETTINGS_DOCS: &[SettingDoc] = &[
-            $(SettingDoc { name: $name, doc: $doc, values: $values, default: $default, example: $example }),*
+            $(SettingDoc { name: $name, doc: $doc, values: $values, default: $default, example: $example },)*
+            $(SettingDoc { name: $update, doc: $doc2, values: $values2, default: $default2, example: $example2 },)*
         ];
     };
 }
 
 docs! {
+    train:
     "data": "The dataset to train on.",
         "a call of a dataset", "required", "data = digits(\"train\")";
     "test": "The test set, evaluated once after the training.",
@@ -85,6 +73,7 @@ docs! {
         "a call of a block of a weight, its gradient and settings", "required", "optimizer = adam(lr: 1e-3)";
     "metrics": "Scalars that are reported with the loss, named after their function or by `as`: `mse(p, t) as error`.",
         "a list of expressions", "[]", "metrics = [accuracy(logits, label)]";
+    update:
     "update": "A part of each step, with its own loss, which updates the weights under a pattern (or a list of patterns), after the updates \
          before it. `loss` and `optimizer` without it are short for one `update \"**\"`. Of several updates, the losses are reported as \
          `loss.d` (the first level of the pattern, or else the update's number), and `loss` is their sum.",

@@ -192,14 +192,14 @@ impl<'a> Parser<'a> {
 
     // Depth.
 
-    fn enter(&mut self) -> Parsed<()> {
+    /// Parses a level deeper.
+    fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         self.depth += 1;
         self.reach = self.reach.max(self.depth);
-        self.check_depth()
-    }
-
-    fn leave(&mut self) {
+        self.check_depth()?;
+        let result = read(self);
         self.depth -= 1;
+        result
     }
 
     fn check_depth(&mut self) -> Parsed<()> {
@@ -207,7 +207,7 @@ impl<'a> Parser<'a> {
             return Ok(());
         }
         let span = self.peek().span;
-        self.report(
+        let failed = self.report(
             Diagnostic::error("too-deep", format!("nested more than {MAX_DEPTH} levels deep"))
                 .primary(span, "brackets, blocks and operators are counted")
                 .help("name parts of it with `let`"),
@@ -215,7 +215,7 @@ impl<'a> Parser<'a> {
         // The rest would be parsed at the wrong depth: skip all of it.
         self.index = self.tokens.len() - 1;
         self.blamed = Some(self.index);
-        Err(Failed)
+        Err(failed)
     }
 
     fn with_lines<T>(&mut self, lines: bool, read: impl FnOnce(&mut Self) -> T) -> T {
@@ -227,8 +227,10 @@ impl<'a> Parser<'a> {
 
     // Errors.
 
-    fn report(&mut self, diagnostic: Diagnostic) {
+    /// Reports an error. The result is for those that do not recover from it.
+    fn report(&mut self, diagnostic: Diagnostic) -> Failed {
         self.diagnostics.push(diagnostic);
+        Failed
     }
 
     /// Reports that the next token is not the expected one.
@@ -251,8 +253,7 @@ impl<'a> Parser<'a> {
             kind => Diagnostic::error("unexpected-token", format!("expected {expected}, found {kind}"))
                 .primary(token.span, ""),
         };
-        self.report(diagnostic);
-        Failed
+        self.report(diagnostic)
     }
 
     /// Expects the bracket that closes the one at `open`; `another` describes the alternative, such as a further element.
@@ -280,6 +281,35 @@ impl<'a> Parser<'a> {
             );
         }
         Err(Failed)
+    }
+
+    /// Elements with commas between them, and perhaps after the last, in brackets, and the span of it all. If there has
+    /// to be an element, `least` says of which kind.
+    fn bracketed<T>(
+        &mut self,
+        opening: Symbol,
+        least: Option<&str>,
+        mut read: impl FnMut(&mut Self) -> Parsed<T>,
+    ) -> Parsed<(Vec<T>, Span)> {
+        let open = self.expect(opening)?;
+        let closing = opening.closing().unwrap_or(opening);
+        self.with_lines(false, |p| {
+            if let (Some(least), true) = (least, p.at(closing)) {
+                return Err(p.unexpected(least));
+            }
+            let mut elements = vec![];
+            while !p.at(closing) {
+                elements.push(read(p)?);
+                if p.eat(Symbol::Comma).is_none() {
+                    break;
+                }
+            }
+            let close = match p.eat(closing) {
+                Some(close) => close,
+                None => p.close(open, closing, &format!("`,` or `{}`", closing.text()))?,
+            };
+            Ok((elements, open.to(close)))
+        })
     }
 
     // Names.

@@ -11,7 +11,7 @@ mod tree;
 
 pub use tree::to_tree;
 
-pub(crate) use expr::{attribute_text, expr_text, float_text, instance_name_text, pattern_text, str_body, type_text};
+pub(crate) use expr::{attribute_text, expr_text, instance_name_text, pattern_text, scan_header, str_body, type_text};
 
 /// A line longer than this is broken at its pipes or its brackets.
 const WIDTH: usize = 100;
@@ -62,14 +62,7 @@ impl Printer {
             match item {
                 Item::Import(import) => {
                     self.preamble(&Docs::default(), &import.attributes);
-                    let names: Vec<String> = import
-                        .names
-                        .iter()
-                        .map(|name| match &name.alias {
-                            Some(alias) => format!("{} as {}", name.name.name, alias.name),
-                            None => name.name.name.clone(),
-                        })
-                        .collect();
+                    let names: Vec<String> = import.names.iter().map(import_name_text).collect();
                     let path = expr::quoted(&Str::from_text(import.path.value.clone()));
                     self.line(&format!("from {path} import {}", names.join(", ")));
                 }
@@ -78,17 +71,15 @@ impl Printer {
                     self.preamble(&dataset.docs, &dataset.attributes);
                     let params = Self::params(&dataset.params);
                     let params = if dataset.params.is_empty() { String::new() } else { params };
-                    self.line(&format!("dataset {}{params} {{", dataset.name.name));
-                    self.entries(&dataset.entries);
-                    self.line("}");
+                    let head = format!("dataset {}{params}", dataset.name.name);
+                    self.braced(&head, |printer| printer.entries(&dataset.entries));
                 }
                 Item::Train(train) => {
                     self.preamble(&train.docs, &train.attributes);
-                    let args = if train.args.is_empty() { String::new() } else { expr::args_text(&train.args) };
+                    let args = expr::args_text(&train.args);
                     let name = train.name.as_ref().map(|name| format!("{} = ", name.name)).unwrap_or_default();
-                    self.line(&format!("train {name}{}{args} {{", train.model.name));
-                    self.entries(&train.entries);
-                    self.line("}");
+                    let head = format!("train {name}{}{args}", train.model.name);
+                    self.braced(&head, |printer| printer.entries(&train.entries));
                 }
             }
         }
@@ -123,16 +114,11 @@ impl Printer {
         match &definition.body {
             Body::Expr(value) => self.line(&format!("{head} = {}", expr_text(value))),
             Body::Builtin => self.line(&head),
-            Body::Block(block) => {
-                self.line(&format!("{head} {{"));
-                self.stmts(block);
-                self.line("}");
-            }
+            Body::Block(block) => self.braced(&head, |printer| printer.stmts(block)),
         }
     }
 
     fn entries(&mut self, entries: &[Entry]) {
-        self.indent += 1;
         for entry in entries {
             self.preamble(&entry.docs, &entry.attributes);
             match &entry.kind {
@@ -142,21 +128,14 @@ impl Printer {
                 EntryKind::Fit { name, value } => self.line(&format!("fit {} = {}", name.name, expr_text(value))),
                 EntryKind::Field { name, value } => self.line(&format!("{} = {}", name.name, expr_text(value))),
                 EntryKind::Update { target, entries } => {
-                    self.line(&format!("update {} {{", expr_text(target)));
-                    self.entries(entries);
-                    self.line("}");
+                    self.braced(&format!("update {}", expr_text(target)), |printer| printer.entries(entries));
                 }
             }
         }
-        self.indent -= 1;
     }
 
     fn stmts(&mut self, block: &Block) {
-        self.indent += 1;
-        for stmt in &block.stmts {
-            self.stmt(stmt);
-        }
-        self.indent -= 1;
+        block.stmts.iter().for_each(|stmt| self.stmt(stmt));
     }
 
     fn stmt(&mut self, stmt: &Stmt) {
@@ -176,38 +155,48 @@ impl Printer {
             StmtKind::If(chain) => self.chain("if", chain),
             StmtKind::Cond(chain) => self.chain("cond", chain),
             StmtKind::Repeat(repeat) => {
-                let pattern = repeat.pattern.as_ref().map(|p| format!("{} in ", pattern_text(p))).unwrap_or_default();
-                self.braced(&format!("repeat {pattern}{}", expr_text(&repeat.over)), &repeat.body);
+                self.braced(&format!("repeat {}", repeat_header(repeat)), |printer| printer.stmts(&repeat.body));
             }
-            StmtKind::Scan(scan) => self.braced(&expr::scan_head(scan), &scan.body),
-            StmtKind::While { condition, body } => self.braced(&format!("while {}", expr_text(condition)), body),
+            StmtKind::Scan(scan) => {
+                self.braced(&format!("scan {}", scan_header(scan)), |printer| printer.stmts(&scan.body))
+            }
+            StmtKind::While { condition, body } => {
+                self.braced(&format!("while {}", expr_text(condition)), |printer| printer.stmts(body))
+            }
             StmtKind::Return { value } => self.value_line("return ", value),
             StmtKind::Yield { value } => self.value_line("yield ", value),
         }
     }
 
-    fn braced(&mut self, head: &str, body: &Block) {
+    /// `head { … }`, with the lines inside indented.
+    fn braced(&mut self, head: &str, inside: impl FnOnce(&mut Self)) {
         self.line(&format!("{head} {{"));
-        self.stmts(body);
+        self.indented(inside);
         self.line("}");
+    }
+
+    fn indented(&mut self, inside: impl FnOnce(&mut Self)) {
+        self.indent += 1;
+        inside(self);
+        self.indent -= 1;
     }
 
     fn chain(&mut self, word: &str, chain: &If<Block>) {
         for (i, (condition, body)) in chain.arms.iter().enumerate() {
             let word = if i == 0 { word.to_owned() } else { format!("}} else {word}") };
             self.line(&format!("{word} {} {{", expr_text(condition)));
-            self.stmts(body);
+            self.indented(|printer| printer.stmts(body));
         }
         if let Some(body) = &chain.otherwise {
             self.line("} else {");
-            self.stmts(body);
+            self.indented(|printer| printer.stmts(body));
         }
         self.line("}");
     }
 
     fn weight(&mut self, word: &str, weight: &Weight) {
-        let init = weight.init.as_ref().map(|init| format!(" = {}", expr_text(init))).unwrap_or_default();
-        self.line(&format!("{word} {}: {}{init}", weight.name.name, type_text(&weight.ty)));
+        let ty = type_and_default_text(&weight.ty, weight.init.as_ref());
+        self.line(&format!("{word} {}: {ty}", weight.name.name));
     }
 
     /// A statement that ends with a value; a long pipe is broken at each step.
@@ -216,11 +205,9 @@ impl Printer {
         match &value.kind {
             ExprKind::Pipe { head: first, steps } if text.len() + 2 * self.indent > WIDTH => {
                 self.line(&format!("{head}{}", expr::pipe_head_text(first)));
-                self.indent += 1;
-                for step in steps {
-                    self.line(&format!("|> {}", expr::call_text(step, false)));
-                }
-                self.indent -= 1;
+                self.indented(|printer| {
+                    steps.iter().for_each(|step| printer.line(&format!("|> {}", expr::call_text(step, false))));
+                });
             }
             _ => self.line(&text),
         }
@@ -229,9 +216,21 @@ impl Printer {
 
 /// Statements in braces within an expression.
 pub(crate) fn stmts_text(block: &Block) -> String {
-    let mut printer = Printer::default();
+    let mut printer = Printer { out: String::new(), indent: 1 };
     printer.stmts(block);
     printer.out
+}
+
+/// `a as b`.
+pub(crate) fn import_name_text(name: &ImportName) -> String {
+    let alias = name.alias.as_ref().map(|alias| format!(" as {}", alias.name)).unwrap_or_default();
+    format!("{}{alias}", name.name.name)
+}
+
+/// What follows `repeat`.
+pub(crate) fn repeat_header(repeat: &Repeat) -> String {
+    let pattern = repeat.pattern.as_ref().map(|p| format!("{} in ", pattern_text(p))).unwrap_or_default();
+    format!("{pattern}{}", expr_text(&repeat.over))
 }
 
 fn param_text(param: &Param) -> String {

@@ -18,7 +18,6 @@ mod body;
 mod foreign;
 mod fragment;
 pub(crate) mod lex;
-mod mixture;
 mod raw;
 mod read;
 mod texts;
@@ -27,6 +26,7 @@ mod write;
 
 pub(crate) use write::write;
 
+use body::is_step;
 pub(crate) use texts::Texts;
 use texts::{Mode, Site};
 
@@ -76,25 +76,3 @@ fn read(source: SourceId, text: &str, known: &Texts) -> (File, Vec<Diagnostic>, 
     let deepest = reader.deepest;
     (file, reader.finish(), deepest)
 }
-
-/// Names of steps that are not calls; a definition of such a name is called by `call("name", …)`.
-const STEPS: &[&str] = &[
-    "let",
-    "set",
-    "layer",
-    "param",
-    "state",
-    "assert",
-    "if",
-    "cond",
-    "repeat",
-    "scan",
-    "while",
-    "return",
-    "yield",
-    "attributes",
-    "doc",
-    "call",
-    "text",
-    "expr",
-];

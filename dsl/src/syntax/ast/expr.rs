@@ -205,76 +205,46 @@ impl UnaryOp {
     }
 }
 
-/// Operators with two operands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BinaryOp {
-    /// `or`.
-    Or,
-    /// `and`.
-    And,
-    /// `==`.
-    Eq,
-    /// `!=`.
-    Ne,
-    /// `<`.
-    Lt,
-    /// `<=`.
-    Le,
-    /// `>`.
-    Gt,
-    /// `>=`.
-    Ge,
-    /// `+`.
-    Add,
-    /// `-`.
-    Sub,
-    /// `*`.
-    Mul,
-    /// `/`.
-    Div,
-    /// `%`.
-    Rem,
-    /// `@`, the matrix product.
-    MatMul,
-    /// `**`.
-    Pow,
+/// The precedence of `not`: between `and` and the comparisons.
+pub(crate) const NOT: u8 = 3;
+/// The precedence of unary minus: between `*` and `**`.
+pub(crate) const NEG: u8 = 7;
+
+macro_rules! operators {
+    ($($name:ident $symbol:literal $precedence:literal)*) => {
+        /// Operators with two operands.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum BinaryOp { $(#[doc = concat!("`", $symbol, "`.")] $name),* }
+
+        impl BinaryOp {
+            /// The operator with this symbol.
+            pub(crate) fn of(symbol: &str) -> Option<BinaryOp> {
+                match symbol { $($symbol => Some(BinaryOp::$name),)* _ => None }
+            }
+
+            pub fn symbol(self) -> &'static str {
+                match self { $(BinaryOp::$name => $symbol),* }
+            }
+
+            /// Its precedence, loosest first; `not` has 3, unary minus 7.
+            pub fn precedence(self) -> u8 {
+                match self { $(BinaryOp::$name => $precedence),* }
+            }
+        }
+    };
+}
+
+// `@` is the matrix product.
+operators! {
+    Or "or" 1
+    And "and" 2
+    Eq "==" 4 Ne "!=" 4 Lt "<" 4 Le "<=" 4 Gt ">" 4 Ge ">=" 4
+    Add "+" 5 Sub "-" 5
+    Mul "*" 6 Div "/" 6 Rem "%" 6 MatMul "@" 6
+    Pow "**" 8
 }
 
 impl BinaryOp {
-    pub fn symbol(self) -> &'static str {
-        use BinaryOp::*;
-        match self {
-            Or => "or",
-            And => "and",
-            Eq => "==",
-            Ne => "!=",
-            Lt => "<",
-            Le => "<=",
-            Gt => ">",
-            Ge => ">=",
-            Add => "+",
-            Sub => "-",
-            Mul => "*",
-            Div => "/",
-            Rem => "%",
-            MatMul => "@",
-            Pow => "**",
-        }
-    }
-
-    /// Its precedence, loosest first; `not` has 3, unary minus 7.
-    pub fn precedence(self) -> u8 {
-        use BinaryOp::*;
-        match self {
-            Or => 1,
-            And => 2,
-            Eq | Ne | Lt | Le | Gt | Ge => 4,
-            Add | Sub => 5,
-            Mul | Div | Rem | MatMul => 6,
-            Pow => 8,
-        }
-    }
-
     /// Whether it extends the flat list of operations before it: those of its precedence, if left-associative.
     pub fn goes_on(self, before: &[Operation]) -> bool {
         let same = before.last().is_some_and(|before| before.op.precedence() == self.precedence());

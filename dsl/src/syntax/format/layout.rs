@@ -145,19 +145,19 @@ fn settle_commas(pieces: &mut Vec<Piece>) {
             if let Some((true, true)) = open.pop()
                 && let Some(last) = out.iter().rposition(|p| !p.is_comment())
             {
-                let comma = out[last].is(Symbol::Comma);
-                if comma && out[last].first {
-                    // The comma goes directly after the last element, before any comments; the bracket keeps its line.
-                    let comma = Piece { first: false, gap: false, ..out.remove(last) };
-                    let element = out.iter().rposition(|p| !p.is_comment()).map_or(0, |at| at + 1);
-                    out.insert(element, comma);
-                    piece.first = true;
-                } else if comma && !piece.first {
-                    out.remove(last);
-                } else if !comma && piece.first {
+                let mut end = last + 1;
+                if out[last].is(Symbol::Comma) {
+                    end = last;
+                    if out.remove(last).first {
+                        // The comma goes directly after the last element, before any comments; the bracket keeps its line.
+                        end = out.iter().rposition(|p| !p.is_comment()).map_or(0, |at| at + 1);
+                        piece.first = true;
+                    }
+                }
+                if piece.first {
                     let kind = PieceKind::Token(TokenKind::Symbol(Symbol::Comma));
                     let comma = Piece { text: ",", kind, role: Role::Plain, first: false, gap: false, column: 0 };
-                    out.insert(last + 1, comma);
+                    out.insert(end, comma);
                 }
             }
         } else if piece.is(Symbol::Comma)

@@ -20,19 +20,12 @@ pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
 }
 
 fn kind(lexeme: LexemeKind) -> PieceKind {
-    let symbol = match lexeme {
-        LexemeKind::Comment => return PieceKind::Comment,
-        LexemeKind::Name | LexemeKind::Atom => return PieceKind::Str,
-        LexemeKind::Sign(sign) => match sign {
-            '(' => Symbol::LParen,
-            ')' => Symbol::RParen,
-            '[' => Symbol::LBracket,
-            ']' => Symbol::RBracket,
-            '{' => Symbol::LBrace,
-            '}' => Symbol::RBrace,
-            ',' => Symbol::Comma,
-            _ => Symbol::Colon,
-        },
-    };
-    PieceKind::Token(TokenKind::Symbol(symbol))
+    match lexeme {
+        LexemeKind::Comment => PieceKind::Comment,
+        LexemeKind::Name | LexemeKind::Atom => PieceKind::Str,
+        LexemeKind::Sign(sign) => {
+            let symbol = Symbol::ALL.iter().find(|symbol| symbol.text().starts_with(sign));
+            symbol.map_or(PieceKind::Str, |symbol| PieceKind::Token(TokenKind::Symbol(*symbol)))
+        }
+    }
 }

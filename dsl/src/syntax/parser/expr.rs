@@ -9,23 +9,17 @@ use crate::span::Span;
 impl Parser<'_> {
     /// Any expression: an operation, a pipe, an `if`.
     pub(crate) fn expr(&mut self) -> Parsed<Expr> {
-        self.enter()?;
-        let expr = self.expr_inside();
-        self.leave();
-        expr
+        self.deeper(Self::expr_inside)
     }
 
     fn expr_inside(&mut self) -> Parsed<Expr> {
         let start = self.peek().span;
         let mut expr = match self.peek().kind {
             _ if self.line_ended() => return Err(self.unexpected("a value")),
-            TokenKind::Word(Word::If) => {
-                let chain = self.if_expr()?;
-                Expr { kind: ExprKind::If(Box::new(chain)), span: self.since(start) }
-            }
-            TokenKind::Word(Word::Cond) => {
-                let chain = self.if_expr()?;
-                Expr { kind: ExprKind::Cond(Box::new(chain)), span: self.since(start) }
+            TokenKind::Word(word @ (Word::If | Word::Cond)) => {
+                let chain = Box::new(self.if_expr(word)?);
+                let kind = if word == Word::If { ExprKind::If(chain) } else { ExprKind::Cond(chain) };
+                Expr { kind, span: self.since(start) }
             }
             TokenKind::Word(Word::Scan) => {
                 let scan = self.scan()?;
@@ -58,24 +52,24 @@ impl Parser<'_> {
         }
     }
 
-    fn needs_parentheses(&mut self, message: &str, at: Span, group: Span, advice: &str) {
+    fn needs_parentheses(&mut self, message: &str, at: Span, group: Span, advice: &str) -> Failed {
         self.report(
             Diagnostic::error("needs-parentheses", message)
                 .primary(at, "ambiguous")
                 .secondary(group, format!("to group this, write `{advice}`")),
-        );
+        )
     }
 
     /// The span of the operator that makes `|>` after it ambiguous without parentheses.
     fn loose(&self, expr: &Expr) -> bool {
         use ExprKind::*;
-        !self.is_grouped(expr) && matches!(expr.kind, Unary { .. } | Binary { .. } | If(_) | Cond(_) | Scan(_))
+        !self.is_grouped(expr.span) && matches!(expr.kind, Unary { .. } | Binary { .. } | If(_) | Cond(_) | Scan(_))
     }
 
     /// `f(x) as h`: names the call that ends here.
     fn named(&mut self, mut expr: Expr, start: Span) -> Parsed<Expr> {
         let as_span = self.peek().span;
-        let grouped = self.is_grouped(&expr);
+        let grouped = self.is_grouped(expr.span);
         self.bump();
         let name = self.instance_name()?;
         let place = expr.span;
@@ -93,12 +87,14 @@ impl Parser<'_> {
                         .secondary(first, "first name"),
                 );
             }
-            _ => self.report(
-                Diagnostic::error("not-a-call", "`as` is only allowed after a call")
-                    .primary(as_span.to(name.span), "names the weights of a call")
-                    .secondary(place, "not a call")
-                    .help("to name a value, write `let name = …`"),
-            ),
+            _ => {
+                self.report(
+                    Diagnostic::error("not-a-call", "`as` is only allowed after a call")
+                        .primary(as_span.to(name.span), "names the weights of a call")
+                        .secondary(place, "not a call")
+                        .help("to name a value, write `let name = …`"),
+                );
+            }
         }
         Ok(expr)
     }
@@ -146,8 +142,7 @@ impl Parser<'_> {
         let span = self.since(start);
         if (self.at(Symbol::Dot) || self.at(Symbol::LBracket)) && !self.line_ended() {
             let at = self.peek().span;
-            self.needs_parentheses("a pipe before `.` or `[` needs parentheses", at, span, "(… |> f)");
-            return Err(Failed);
+            return Err(self.needs_parentheses("a pipe before `.` or `[` needs parentheses", at, span, "(… |> f)"));
         }
         let name = if self.eat_word(Word::As).is_some() { Some(self.instance_name()?) } else { None };
         Ok(Call { callee, args, name, span: self.since(start) })
@@ -155,55 +150,49 @@ impl Parser<'_> {
 
     /// `(a, b: c)`.
     pub(crate) fn args(&mut self) -> Parsed<Vec<Arg>> {
-        let open = self.expect(Symbol::LParen)?;
-        self.with_lines(false, |p| {
-            let mut args: Vec<Arg> = vec![];
-            while !p.at(Symbol::RParen) {
-                let arg = p.arg()?;
-                if let (None, Some(named)) = (&arg.name, args.iter().find(|arg| arg.name.is_some())) {
-                    let named = named.span;
-                    p.report(
-                        Diagnostic::error("argument-order", "positional argument after a keyword argument")
-                            .primary(arg.span, "write `name: …`")
-                            .secondary(named, "keyword argument"),
-                    );
-                }
-                args.push(arg);
-                if p.eat(Symbol::Comma).is_none() {
-                    break;
-                }
+        let mut named = None;
+        let read = |p: &mut Self| {
+            let arg = p.arg()?;
+            if arg.name.is_some() {
+                named = named.or(Some(arg.span));
+            } else if let Some(named) = named {
+                p.report(
+                    Diagnostic::error("argument-order", "positional argument after a keyword argument")
+                        .primary(arg.span, "write `name: …`")
+                        .secondary(named, "keyword argument"),
+                );
             }
-            p.close(open, Symbol::RParen, "`,` or `)`")?;
-            Ok(args)
-        })
+            Ok(arg)
+        };
+        Ok(self.bracketed(Symbol::LParen, None, read)?.0)
     }
 
     fn arg(&mut self) -> Parsed<Arg> {
         let start = self.peek().span;
-        if matches!(self.peek().kind, TokenKind::Word(_)) && self.second().kind == TokenKind::Symbol(Symbol::Colon) {
-            let name = self.name("the name of an argument")?; // reports the keyword
-            self.bump();
+        let reserved = matches!(self.peek().kind, TokenKind::Word(_));
+        let name = if reserved && self.second().kind == TokenKind::Symbol(Symbol::Colon) {
+            self.name("the name of an argument")? // reports the keyword
+        } else {
             let value = self.expr()?;
-            return Ok(Arg { name: Some(name), value, span: self.since(start) });
-        }
-        let value = self.expr()?;
-        if let (ExprKind::Name(name), false) = (&value.kind, self.is_grouped(&value)) {
-            let name = Ident::new(name.clone(), value.span);
-            if let Some(span) = self.eat(Symbol::Eq) {
-                self.report(
-                    Diagnostic::error("unexpected-token", "an argument's name is followed by `:`, not `=`")
-                        .primary(span, format!("write `{}: …`", name.name))
-                        .fix(span, ":"),
-                );
-                let value = self.expr()?;
-                return Ok(Arg { name: Some(name), value, span: self.since(start) });
+            match value.kind {
+                ExprKind::Name(name)
+                    if !self.is_grouped(value.span) && (self.at(Symbol::Colon) || self.at(Symbol::Eq)) =>
+                {
+                    Ident::new(name, value.span)
+                }
+                _ => return Ok(Arg { name: None, value, span: self.since(start) }),
             }
-            if self.eat(Symbol::Colon).is_some() {
-                let value = self.expr()?;
-                return Ok(Arg { name: Some(name), value, span: self.since(start) });
-            }
+        };
+        if let Some(span) = self.eat(Symbol::Eq) {
+            self.report(
+                Diagnostic::error("unexpected-token", "an argument's name is followed by `:`, not `=`")
+                    .primary(span, format!("write `{}: …`", name.name))
+                    .fix(span, ":"),
+            );
+        } else {
+            self.bump();
         }
-        Ok(Arg { name: None, value, span: self.since(start) })
+        Ok(Arg { name: Some(name), value: self.expr()?, span: self.since(start) })
     }
 
     /// A value with its calls, indices and fields, and the name of the last call.
@@ -227,8 +216,8 @@ impl Parser<'_> {
         let field = self.at(Symbol::Dot) && matches!(self.second().kind, TokenKind::Name(_));
         if (field || self.at(Symbol::LBracket)) && !self.line_ended() {
             let at = self.peek().span;
-            self.needs_parentheses("`as` before `.` or `[` needs parentheses", at, value.span, "(… as name)");
-            return Err(Failed);
+            let message = "`as` before `.` or `[` needs parentheses";
+            return Err(self.needs_parentheses(message, at, value.span, "(… as name)"));
         }
         Ok(value)
     }
@@ -240,26 +229,22 @@ impl Parser<'_> {
                     if let ExprKind::Field { base, field } = &expr.kind
                         && field.name != "T"
                     {
-                        let error = self.no_method(base, field);
-                        self.report(error);
-                        return Err(Failed);
+                        return Err(self.report(self.no_method(base, field)));
                     }
                     let ExprKind::Name(name) = &expr.kind else {
-                        let at = self.peek().span;
-                        self.report(
+                        return Err(self.report(
                             Diagnostic::error("not-a-call", "only a name can be called")
-                                .primary(at, "starts a call")
+                                .primary(self.peek().span, "starts a call")
                                 .secondary(expr.span, "not a name")
                                 .help("to keep a layer for several calls, write `layer f = …` and then `f(x)`"),
-                        );
-                        return Err(Failed);
+                        ));
                     };
                     let callee = Ident::new(name.clone(), expr.span);
                     let args = self.args()?;
                     ExprKind::Call(Call { callee, args, name: None, span: self.since(start) })
                 }
                 TokenKind::Symbol(Symbol::LBracket) => {
-                    let items = self.index_items()?;
+                    let (items, _) = self.bracketed(Symbol::LBracket, Some("an index"), Self::index_item)?;
                     ExprKind::Index { base: Box::new(expr), items }
                 }
                 TokenKind::Symbol(Symbol::Dot) => {
@@ -273,24 +258,6 @@ impl Parser<'_> {
             expr = Expr { kind, span: self.since(start) };
         }
         Ok(expr)
-    }
-
-    fn index_items(&mut self) -> Parsed<Vec<IndexItem>> {
-        let open = self.expect(Symbol::LBracket)?;
-        self.with_lines(false, |p| {
-            let mut items = vec![];
-            while !p.at(Symbol::RBracket) {
-                items.push(p.index_item()?);
-                if p.eat(Symbol::Comma).is_none() {
-                    break;
-                }
-            }
-            if items.is_empty() && p.at(Symbol::RBracket) {
-                return Err(p.unexpected("an index"));
-            }
-            p.close(open, Symbol::RBracket, "`,` or `]`")?;
-            Ok(items)
-        })
     }
 
     fn index_item(&mut self) -> Parsed<IndexItem> {
@@ -333,7 +300,10 @@ impl Parser<'_> {
                 return Ok(Expr { kind, span: self.since(token.span) });
             }
             TokenKind::Symbol(Symbol::LParen) => return self.group(),
-            TokenKind::Symbol(Symbol::LBracket) => return self.list(),
+            TokenKind::Symbol(Symbol::LBracket) => {
+                let (parts, span) = self.bracketed(Symbol::LBracket, None, Self::expr)?;
+                return Ok(Expr { kind: ExprKind::List(parts), span });
+            }
             TokenKind::Symbol(Symbol::LBrace) => return self.map(),
             TokenKind::Word(word @ (Word::If | Word::Cond | Word::Scan)) => {
                 let message = format!("`{}` beside an operator needs parentheses", word.text());
@@ -351,51 +321,25 @@ impl Parser<'_> {
 
     /// `(x)` or `(a, b)`.
     fn group(&mut self) -> Parsed<Expr> {
-        let open = self.expect(Symbol::LParen)?;
-        let (mut parts, close) = self.with_lines(false, |p| {
-            let mut parts = vec![p.expr()?];
-            while p.eat(Symbol::Comma).is_some() && !p.at(Symbol::RParen) {
-                parts.push(p.expr()?);
-            }
-            let close = p.close(open, Symbol::RParen, "`,` or `)`")?;
-            Ok((parts, close))
-        })?;
+        if self.second().kind == TokenKind::Symbol(Symbol::RParen) {
+            self.bump();
+            return self.with_lines(false, Self::expr); // reports that there is none
+        }
+        let (mut parts, span) = self.bracketed(Symbol::LParen, None, Self::expr)?;
         if parts.len() == 1 {
             return Ok(parts.remove(0));
         }
-        Ok(Expr { kind: ExprKind::Tuple(parts), span: open.to(close) })
-    }
-
-    fn list(&mut self) -> Parsed<Expr> {
-        let open = self.expect(Symbol::LBracket)?;
-        self.with_lines(false, |p| {
-            let mut parts = vec![];
-            while !p.at(Symbol::RBracket) {
-                parts.push(p.expr()?);
-                if p.eat(Symbol::Comma).is_none() {
-                    break;
-                }
-            }
-            let close = p.close(open, Symbol::RBracket, "`,` or `]`")?;
-            Ok(Expr { kind: ExprKind::List(parts), span: open.to(close) })
-        })
+        Ok(Expr { kind: ExprKind::Tuple(parts), span })
     }
 
     fn map(&mut self) -> Parsed<Expr> {
-        let open = self.expect(Symbol::LBrace)?;
-        self.with_lines(false, |p| {
-            let mut entries = vec![];
-            while !p.at(Symbol::RBrace) {
-                let key = p.expr()?;
-                p.expect(Symbol::Colon)?;
-                entries.push((key, p.expr()?));
-                if p.eat(Symbol::Comma).is_none() {
-                    break;
-                }
-            }
-            let close = p.close(open, Symbol::RBrace, "`,` or `}`")?;
-            Ok(Expr { kind: ExprKind::Map(entries), span: open.to(close) })
-        })
+        let entry = |p: &mut Self| {
+            let key = p.expr()?;
+            p.expect(Symbol::Colon)?;
+            Ok((key, p.expr()?))
+        };
+        let (entries, span) = self.bracketed(Symbol::LBrace, None, entry)?;
+        Ok(Expr { kind: ExprKind::Map(entries), span })
     }
 
     /// A string; without expressions it is one part.
@@ -430,31 +374,18 @@ impl Parser<'_> {
     }
 
     /// `if a { x } else if b { y } else { z }`, the word itself being `if` or `cond`.
-    fn if_expr(&mut self) -> Parsed<If<Expr>> {
-        let word = self.bump();
-        let mut arms = vec![];
-        loop {
-            let condition = self.expr()?;
-            arms.push((condition, self.arm()?));
-            if self.eat_word(Word::Else).is_none() {
-                let last = self.last_end();
-                self.report(
-                    Diagnostic::error(
-                        "unexpected-token",
-                        format!("expected `else`: {} used as a value needs one", word.kind),
-                    )
-                    .primary(last, "`else { … }` is missing here")
-                    .secondary(word.span, "used as a value"),
-                );
-                return Err(Failed);
-            }
-            if self.peek().kind == word.kind {
-                self.bump();
-            } else {
-                let otherwise = Some(self.arm()?);
-                return Ok(If { arms, otherwise });
-            }
+    fn if_expr(&mut self, word: Word) -> Parsed<If<Expr>> {
+        let span = self.bump().span;
+        let chain = self.chain(word, Self::arm)?;
+        if chain.otherwise.is_none() {
+            let message = format!("expected `else`: {} used as a value needs one", TokenKind::Word(word));
+            return Err(self.report(
+                Diagnostic::error("unexpected-token", message)
+                    .primary(self.last_end(), "`else { … }` is missing here")
+                    .secondary(span, "used as a value"),
+            ));
         }
+        Ok(chain)
     }
 
     fn arm(&mut self) -> Parsed<Expr> {
@@ -463,10 +394,6 @@ impl Parser<'_> {
             // The value may start on a line of its own.
             p.tokens[p.index].first = false;
             let value = p.expr()?;
-            if p.at(Symbol::RBrace) {
-                p.bump();
-                return Ok(value);
-            }
             p.close(open, Symbol::RBrace, "`}` after the value of this arm")?;
             Ok(value)
         })

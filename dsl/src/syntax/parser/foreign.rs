@@ -6,7 +6,7 @@ use crate::diagnostic::{Diagnostic, idiom, translated};
 use crate::lexer::{Symbol, TokenKind, Word};
 
 /// Keywords of other languages, each with what to write instead.
-pub(super) const FOREIGN: &[(&str, &str)] = &[
+const FOREIGN: &[(&str, &str)] = &[
     ("for", "to repeat layers, write `repeat i in range(3) { … }`; to iterate over data, `scan x in xs over T { … }`"),
     ("elif", "write `else if`"),
     ("var", "write `let`"),
@@ -20,6 +20,13 @@ pub(super) const FOREIGN: &[(&str, &str)] = &[
 
 /// Common aliases of Python's modules.
 const FOREIGN_MODULES: &[&str] = &["torch", "nn", "F", "np", "jnp", "jax", "tf", "keras", "math"];
+
+/// The error for a statement that starts with such a keyword.
+pub(super) fn foreign_word(name: &Ident) -> Option<Diagnostic> {
+    let (_, advice) = FOREIGN.iter().find(|(word, _)| *word == name.name)?;
+    let message = format!("expected a statement, found `{}`", name.name);
+    Some(Diagnostic::error("unexpected-token", message).primary(name.span, *advice))
+}
 
 impl Parser<'_> {
     /// Whether the rest of the line is the `if c else y` of Python.

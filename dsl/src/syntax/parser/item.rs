@@ -81,11 +81,10 @@ impl Parser<'_> {
             TokenKind::Word(Word::From) => return self.import(attributes).map(Item::Import),
             TokenKind::End => {
                 let last = self.last_end();
-                self.report(
+                return Err(self.report(
                     Diagnostic::error("misplaced", "no definition follows this comment or attribute")
                         .primary(last, "expected a definition after it"),
-                );
-                return Err(Failed);
+                ));
             }
             _ => return Err(self.no_item()),
         };
@@ -115,8 +114,6 @@ impl Parser<'_> {
                 Diagnostic::error("unexpected-token", "unmatched `}`").primary(token.span, "delete it")
             }
             kind => {
-                let mut diagnostic =
-                    Diagnostic::error("unexpected-token", format!("expected {expected}, found {kind}"));
                 let foreign =
                     [("def", "fn"), ("class", "model"), ("function", "fn"), ("func", "fn"), ("module", "model")];
                 let words = ["model", "block", "fn", "dataset", "train", "from"];
@@ -128,17 +125,14 @@ impl Parser<'_> {
                         .or_else(|| did_you_mean(name, words)),
                     _ => None,
                 };
-                diagnostic = match meant {
-                    Some(word) => {
-                        diagnostic.primary(token.span, format!("do you mean `{word}`?")).fix(token.span, word)
-                    }
-                    None => diagnostic.primary(token.span, ""),
-                };
-                diagnostic
+                let error = Diagnostic::error("unexpected-token", format!("expected {expected}, found {kind}"));
+                match meant {
+                    Some(word) => error.primary(token.span, format!("do you mean `{word}`?")).fix(token.span, word),
+                    None => error.primary(token.span, ""),
+                }
             }
         };
-        self.report(diagnostic);
-        Failed
+        self.report(diagnostic)
     }
 
     /// `from "path" import a, b as c`.
@@ -151,11 +145,10 @@ impl Parser<'_> {
         let text = self.string()?;
         let span = self.since(at);
         let Some(path) = text.as_text().map(str::to_owned) else {
-            self.report(
+            return Err(self.report(
                 Diagnostic::error("bad-interpolation", "the path of an import cannot contain expressions")
                     .primary(span, "imports are read before expressions are evaluated"),
-            );
-            return Err(Failed);
+            ));
         };
         self.expect_word(Word::Import)?;
         let mut names = vec![];
@@ -212,22 +205,15 @@ impl Parser<'_> {
 
     /// `(a: [B], b: int = 1)`. Recovers from errors within an argument, so that the others are parsed.
     pub(super) fn params(&mut self) -> Parsed<Vec<Param>> {
-        let open = self.expect(Symbol::LParen)?;
-        self.with_lines(false, |p| {
-            let mut params = vec![];
-            while !p.at(Symbol::RParen) {
-                let before = p.index;
-                match p.param() {
-                    Ok(param) => params.push(param),
-                    Err(Failed) => p.skip_to_param(before)?,
-                }
-                if p.eat(Symbol::Comma).is_none() {
-                    break;
-                }
+        let read = |p: &mut Self| {
+            let before = p.index;
+            match p.param() {
+                Ok(param) => Ok(Some(param)),
+                Err(Failed) => p.skip_to_param(before).map(|()| None),
             }
-            p.close(open, Symbol::RParen, "`,` or `)`")?;
-            Ok(params)
-        })
+        };
+        let (params, _) = self.bracketed(Symbol::LParen, None, read)?;
+        Ok(params.into_iter().flatten().collect())
     }
 
     fn skip_to_param(&mut self, before: usize) -> Parsed<()> {
@@ -263,11 +249,10 @@ impl Parser<'_> {
     fn param_after_name(&mut self, name: &Ident) -> Parsed<(Type, Option<Expr>)> {
         if self.at(Symbol::Comma) || self.at(Symbol::RParen) || self.at(Symbol::Eq) {
             self.blamed = Some(self.index);
-            self.report(
+            return Err(self.report(
                 Diagnostic::error("missing-type", format!("missing type of the argument `{}`", name.name))
                     .primary(name.span, format!("write something like `{0}: [B]`, or `{0}: int = 1`", name.name)),
-            );
-            return Err(Failed);
+            ));
         }
         self.expect(Symbol::Colon)?;
         self.ty_and_default()
@@ -282,23 +267,12 @@ impl Parser<'_> {
 
     /// The results after `->`: one, or several in parentheses.
     fn results(&mut self, kind: DefinitionKind) -> Parsed<Vec<ResultDecl>> {
-        let Some(open) = self.eat(Symbol::LParen) else {
+        if !self.at(Symbol::LParen) {
             return Ok(vec![self.result(kind)?]);
-        };
-        self.with_lines(false, |p| {
-            let mut results = vec![];
-            while !p.at(Symbol::RParen) {
-                results.push(p.result(kind)?);
-                if p.eat(Symbol::Comma).is_none() {
-                    break;
-                }
-            }
-            if results.is_empty() && p.at(Symbol::RParen) {
-                return Err(p.unexpected("a result"));
-            }
-            p.close(open, Symbol::RParen, "`,` or `)`")?;
-            Ok(results)
-        })
+        }
+        // The bracket may be on a line of its own.
+        self.tokens[self.index].first = false;
+        Ok(self.bracketed(Symbol::LParen, Some("a result"), |p| p.result(kind))?.0)
     }
 
     fn result(&mut self, kind: DefinitionKind) -> Parsed<ResultDecl> {

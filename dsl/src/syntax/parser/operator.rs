@@ -1,42 +1,21 @@
 //! Operators and their precedence.
 
 use super::{Parsed, Parser};
-use crate::ast::{BinaryOp, Expr, ExprKind, Operation, UnaryOp};
+use crate::ast::{BinaryOp, Expr, ExprKind, NEG, NOT, Operation, UnaryOp};
 use crate::diagnostic::Diagnostic;
 use crate::lexer::{Symbol, TokenKind, Word};
 use crate::span::Span;
 
-/// The precedence of `not`: between `and` and the comparisons.
-const NOT: u8 = 3;
-/// The precedence of unary minus: between `*` and `**`.
-const NEG: u8 = 7;
-
 impl Parser<'_> {
     /// The next token as a binary operator, if it continues the expression.
     pub(super) fn binary_op(&self) -> Option<BinaryOp> {
-        use BinaryOp::*;
-        Some(match self.peek().kind {
-            TokenKind::Word(Word::Or) => Or,
-            TokenKind::Word(Word::And) => And,
-            TokenKind::Symbol(symbol) => match symbol {
-                Symbol::EqEq => Eq,
-                Symbol::NotEq => Ne,
-                Symbol::Lt => Lt,
-                Symbol::Le => Le,
-                Symbol::Gt => Gt,
-                Symbol::Ge => Ge,
-                Symbol::Plus => Add,
-                Symbol::Minus => Sub,
-                Symbol::Star => Mul,
-                Symbol::Slash => Div,
-                Symbol::Percent => Rem,
-                // `@` at the start of a line is an attribute.
-                Symbol::At if !self.line_ended() => MatMul,
-                Symbol::Power => Pow,
-                _ => return None,
-            },
-            _ => return None,
-        })
+        match self.peek().kind {
+            TokenKind::Word(word) => BinaryOp::of(word.text()),
+            // `@` at the start of a line is an attribute.
+            TokenKind::Symbol(Symbol::At) if self.line_ended() => None,
+            TokenKind::Symbol(symbol) => BinaryOp::of(symbol.text()),
+            _ => None,
+        }
     }
 
     /// Operators of at least the precedence `least`.
@@ -50,7 +29,7 @@ impl Parser<'_> {
 
     /// The rest of an operation whose first operand, which starts at `start`, is parsed already.
     pub(super) fn operation_after(&mut self, mut left: Expr, start: Span, least: u8) -> Parsed<Expr> {
-        let mut grouped = self.is_grouped(&left);
+        let mut grouped = self.is_grouped(left.span);
         while let Some(op) = self.binary_op() {
             if op.precedence() < least {
                 break;
@@ -123,10 +102,8 @@ impl Parser<'_> {
                     .primary(op_span, "write `(not …)`"),
             );
         }
-        self.enter()?;
-        let operand = if op == UnaryOp::Not { self.operation(NOT) } else { self.unary(NEG) };
-        self.leave();
-        let operand = Box::new(operand?);
+        let operand = self.deeper(|p| if op == UnaryOp::Not { p.operation(NOT) } else { p.unary(NEG) })?;
+        let operand = Box::new(operand);
         Ok(Expr { kind: ExprKind::Unary { op, operand }, span: self.since(start) })
     }
 
@@ -135,10 +112,8 @@ impl Parser<'_> {
         let start = self.peek().span;
         let base = self.postfix()?;
         let Some(op_span) = self.eat(Symbol::Power) else { return Ok(base) };
-        self.enter()?;
-        let exponent = self.unary(NEG);
-        self.leave();
-        let (first, right, span) = (Box::new(base), exponent?, self.since(start));
+        let right = self.deeper(|p| p.unary(NEG))?;
+        let (first, span) = (Box::new(base), self.since(start));
         let rest = vec![Operation { op: BinaryOp::Pow, op_span, right, span }];
         Ok(Expr { kind: ExprKind::Binary { first, rest }, span })
     }
@@ -150,7 +125,7 @@ impl Parser<'_> {
     }
 
     /// Whether the expression just parsed is in parentheses, which its span does not include.
-    pub(super) fn is_grouped(&self, expr: &Expr) -> bool {
-        self.last_end().end != expr.span.end
+    pub(super) fn is_grouped(&self, expr: Span) -> bool {
+        self.last_end().end != expr.end
     }
 }

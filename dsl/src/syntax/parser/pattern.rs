@@ -8,48 +8,27 @@ use crate::lexer::{Symbol, TokenKind};
 impl Parser<'_> {
     /// `x`, `_`, `(a, b)`.
     pub(crate) fn pattern(&mut self) -> Parsed<Pattern> {
-        self.enter()?;
-        let pattern = self.pattern_inside();
-        self.leave();
-        pattern
+        self.deeper(Self::pattern_inside)
     }
 
     fn pattern_inside(&mut self) -> Parsed<Pattern> {
-        let start = self.peek().span;
         if self.line_ended() {
             return Err(self.unexpected("a name"));
         }
         if let Some(span) = self.eat(Symbol::Underscore) {
             return Ok(Pattern { kind: PatternKind::Ignore, span });
         }
-        if let Some(open) = self.eat(Symbol::LParen) {
-            let mut parts = self.with_lines(false, |p| {
-                let mut parts = vec![];
-                while !p.at(Symbol::RParen) {
-                    parts.push(p.pattern()?);
-                    if p.eat(Symbol::Comma).is_none() {
-                        break;
-                    }
-                }
-                p.close(open, Symbol::RParen, "`,` or `)`")?;
-                Ok(parts)
-            })?;
-            let span = self.since(start);
+        if self.at(Symbol::LParen) {
+            let (mut parts, span) = self.bracketed(Symbol::LParen, None, Self::pattern)?;
             return match parts.len() {
                 0 => {
-                    self.report(Diagnostic::error("unexpected-token", "expected names in `()`").primary(span, ""));
-                    Err(super::Failed)
+                    Err(self.report(Diagnostic::error("unexpected-token", "expected names in `()`").primary(span, "")))
                 }
                 1 => Ok(parts.remove(0)),
                 _ => Ok(Pattern { kind: PatternKind::Tuple(parts), span }),
             };
         }
         let name = self.new_name("a name")?;
-        self.pattern_after_name(name)
-    }
-
-    /// Recovers from `a, b = …` without parentheses.
-    pub(super) fn pattern_after_name(&mut self, name: Ident) -> Parsed<Pattern> {
         Ok(Pattern { span: name.span, kind: PatternKind::Name(name) })
     }
 
@@ -87,11 +66,10 @@ impl Parser<'_> {
                 PatternKind::Tuple(parts.into_iter().map(|part| self.pattern_of(part)).collect::<Parsed<_>>()?)
             }
             _ => {
-                self.report(
+                return Err(self.report(
                     Diagnostic::error("unexpected-token", "expected a name, or names in parentheses, before `in`")
                         .primary(span, "not a pattern"),
-                );
-                return Err(super::Failed);
+                ));
             }
         };
         Ok(Pattern { kind, span })

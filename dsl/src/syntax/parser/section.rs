@@ -1,6 +1,6 @@
 //! `dataset` and `train`: lists of settings.
 
-use super::{Failed, Parsed, Parser};
+use super::{Parsed, Parser};
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
 use crate::lexer::{Symbol, TokenKind, Word};
@@ -36,12 +36,7 @@ impl Parser<'_> {
     }
 
     fn entries(&mut self, section: Section) -> Parsed<Vec<Entry>> {
-        self.enter()?;
-        let entries = self
-            .expect(Symbol::LBrace)
-            .and_then(|open| self.with_lines(true, |p| p.list_of(open, true, |p| p.entry(section))));
-        self.leave();
-        entries
+        self.braced(true, |p| p.entry(section))
     }
 
     fn entry(&mut self, section: Section) -> Parsed<Entry> {
@@ -102,12 +97,11 @@ impl Parser<'_> {
             TokenKind::Word(word) if word.begins_statement() => {
                 let word = word.text();
                 self.blamed = Some(self.index);
-                self.report(
+                Err(self.report(
                     Diagnostic::error("misplaced", format!("`{word}` is not allowed in a list of settings"))
                         .primary(start, "expected `name = …` or `let`")
                         .help("put the computation into a `fn` and call it"),
-                );
-                Err(Failed)
+                ))
             }
             TokenKind::Word(_) if self.second().kind == TokenKind::Symbol(Symbol::Eq) => {
                 let name = self.name("a setting's name")?; // reports the keyword
@@ -138,9 +132,10 @@ impl Parser<'_> {
         }
     }
 
-    /// Skips the keyword of an entry's key in RON: `let`, `fit` or `update`.
-    pub(crate) fn key_word(&mut self) -> TokenKind {
-        self.bump().kind
+    /// What follows the keyword of an entry's key in RON: `let`, `fit` or `update`.
+    pub(crate) fn after_word<T>(&mut self, read: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        self.bump();
+        read(self)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Statements and blocks.
 
-use super::foreign::FOREIGN;
+use super::foreign::foreign_word;
 use super::{Failed, Parsed, Parser};
 use crate::ast::*;
 use crate::diagnostic::{Diagnostic, did_you_mean};
@@ -10,25 +10,21 @@ use crate::span::Span;
 impl Parser<'_> {
     /// `{ … }`: statements, one per line.
     pub(crate) fn block(&mut self) -> Parsed<Block> {
-        self.enter()?;
-        let block = self.block_inside();
-        self.leave();
-        block
+        let start = self.peek().span;
+        let stmts = self.braced(false, Self::stmt)?;
+        Ok(Block { stmts, span: self.since(start) })
     }
 
-    fn block_inside(&mut self) -> Parsed<Block> {
-        let open = self.expect(Symbol::LBrace)?;
-        let stmts = self.with_lines(true, |p| p.list_of(open, false, Self::stmt))?;
-        Ok(Block { stmts, span: self.since(open) })
+    /// Statements or entries in braces, one per line or, with `commas`, several on one line.
+    pub(super) fn braced<T>(&mut self, commas: bool, read: impl Fn(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
+        self.deeper(|p| {
+            let open = p.expect(Symbol::LBrace)?;
+            p.with_lines(true, |p| p.list_of(open, commas, read))
+        })
     }
 
-    /// Statements or entries, one per line or, with `commas`, several on one line, and the closing brace. After an error, resumes at the next one.
-    pub(super) fn list_of<T>(
-        &mut self,
-        open: Span,
-        commas: bool,
-        read: impl Fn(&mut Self) -> Parsed<T>,
-    ) -> Parsed<Vec<T>> {
+    /// The list after its opening brace, and the closing one. After an error, resumes at the next element.
+    fn list_of<T>(&mut self, open: Span, commas: bool, read: impl Fn(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
         let mut list = vec![];
         let mut failed = false;
         loop {
@@ -84,23 +80,17 @@ impl Parser<'_> {
         loop {
             let token = self.peek();
             let moved = self.index > before;
+            let starts = match &token.kind {
+                // `let a = 1 let b = 2`: resume at these two keywords even within a line.
+                TokenKind::Word(Word::Let | Word::Return) => true,
+                TokenKind::Word(word) => token.first && (word.begins_statement() || word.begins_item()),
+                TokenKind::Name(_) | TokenKind::Doc(_) => token.first,
+                TokenKind::Symbol(symbol) => token.first && matches!(symbol, Symbol::At | Symbol::LParen),
+                _ => false,
+            };
             match &token.kind {
                 TokenKind::End => return,
-                // `let a = 1 let b = 2`: resume at these two keywords even within a line.
-                TokenKind::Word(word)
-                    if moved
-                        && open == 0
-                        && word.begins_statement()
-                        && (token.first || matches!(word, Word::Let | Word::Return)) =>
-                {
-                    return;
-                }
-                TokenKind::Word(word) if moved && open == 0 && token.first && word.begins_item() => return,
-                TokenKind::Name(_) | TokenKind::Doc(_) | TokenKind::Symbol(Symbol::At | Symbol::LParen)
-                    if moved && open == 0 && token.first =>
-                {
-                    return;
-                }
+                _ if moved && open == 0 && starts => return,
                 TokenKind::Symbol(Symbol::LBrace) => open += 1,
                 TokenKind::Symbol(Symbol::RBrace) => match open.checked_sub(1) {
                     Some(rest) => open = rest,
@@ -177,8 +167,8 @@ impl Parser<'_> {
                 let message = if self.eat(Symbol::Comma).is_some() { Some(self.expr()?) } else { None };
                 StmtKind::Assert { condition, message }
             }
-            Word::If => StmtKind::If(self.if_stmt(word)?),
-            Word::Cond => StmtKind::Cond(self.if_stmt(word)?),
+            Word::If => StmtKind::If(self.chain(word, Self::block)?),
+            Word::Cond => StmtKind::Cond(self.chain(word, Self::block)?),
             Word::Repeat => {
                 let (pattern, over) = self.repeat_header()?;
                 StmtKind::Repeat(Repeat { pattern, over, body: self.block()? })
@@ -230,8 +220,7 @@ impl Parser<'_> {
                 return self.unexpected("a statement");
             }
         };
-        self.report(diagnostic);
-        Failed
+        self.report(diagnostic)
     }
 
     /// The rest of `let pattern = value`.
@@ -271,8 +260,7 @@ impl Parser<'_> {
         match &self.peek().kind {
             TokenKind::Symbol(Symbol::Eq | Symbol::Comma) => {
                 self.check_lower(&name);
-                let pattern = self.pattern_after_name(name)?;
-                let pattern = self.bare_tuple(pattern)?;
+                let pattern = self.bare_tuple(Pattern { span: name.span, kind: PatternKind::Name(name) })?;
                 self.expect(Symbol::Eq)?;
                 Ok((pattern, self.expr()?))
             }
@@ -295,26 +283,19 @@ impl Parser<'_> {
             TokenKind::Symbol(Symbol::Colon) => {
                 let span = self.peek().span;
                 self.blamed = Some(self.index);
-                self.report(
+                Err(self.report(
                     Diagnostic::error("unexpected-token", "expected `=`, found `:`")
                         .primary(span, "settings and names take `=`")
                         .help(format!("a weight is declared with `param {}: …`", name.name)),
-                );
-                Err(Failed)
+                ))
             }
             TokenKind::Name(_) | TokenKind::Word(_) | TokenKind::StrBegin if !self.peek().first => {
                 Err(self.unknown_word(&name))
             }
-            _ => {
-                if let Some((_, advice)) = FOREIGN.iter().find(|(word, _)| *word == name.name) {
-                    self.report(
-                        Diagnostic::error("unexpected-token", format!("expected a statement, found `{}`", name.name))
-                            .primary(name.span, *advice),
-                    );
-                    return Err(Failed);
-                }
-                Err(self.no_value_statement(index))
-            }
+            _ => Err(match foreign_word(&name) {
+                Some(error) => self.report(error),
+                None => self.no_value_statement(index),
+            }),
         }
     }
 
@@ -322,19 +303,12 @@ impl Parser<'_> {
     pub(super) fn unknown_word(&mut self, name: &Ident) -> Failed {
         self.blamed = Some(self.index);
         let words = Word::ALL.iter().filter(|word| word.begins_statement()).map(|word| word.text());
-        let mut diagnostic =
-            Diagnostic::error("unexpected-token", format!("expected a statement, found `{}`", name.name));
-        if let Some((_, advice)) = FOREIGN.iter().find(|(word, _)| *word == name.name) {
-            diagnostic = diagnostic.primary(name.span, *advice);
-        } else if let Some(word) = did_you_mean(&name.name, words) {
-            diagnostic = diagnostic.primary(name.span, format!("do you mean `{word}`?")).fix(name.span, word);
-        } else {
-            diagnostic = diagnostic
-                .primary(name.span, "")
-                .help("a statement starts with `let`, `return` or another keyword, or with the name that it rebinds");
-        }
-        self.report(diagnostic);
-        Failed
+        let error = Diagnostic::error("unexpected-token", format!("expected a statement, found `{}`", name.name));
+        let what = "a statement starts with `let`, `return` or another keyword, or with the name that it rebinds";
+        self.report(foreign_word(name).unwrap_or_else(|| match did_you_mean(&name.name, words) {
+            Some(word) => error.primary(name.span, format!("do you mean `{word}`?")).fix(name.span, word),
+            None => error.primary(name.span, "").help(what),
+        }))
     }
 
     /// Reports an expression, or anything else, in place of a statement; rewinds to token `index`.
@@ -344,8 +318,7 @@ impl Parser<'_> {
         if self.at(Symbol::LBrace) {
             self.blamed = Some(index);
             let error = Diagnostic::error("unexpected-token", "expected a statement, found `{`");
-            self.report(error.primary(self.peek().span, "braces follow `if`, `repeat` or another keyword"));
-            return Failed;
+            return self.report(error.primary(self.peek().span, "braces follow `if`, `repeat` or another keyword"));
         }
         let errors = self.diagnostics.len();
         let Ok(expr) = self.expr() else {
@@ -364,9 +337,8 @@ impl Parser<'_> {
         } else {
             diagnostic.labels[0].text = "name it with `let`, or rebind a name to it".to_owned();
         }
-        self.report(diagnostic);
         self.blamed = Some(self.index);
-        Failed
+        self.report(diagnostic)
     }
 
     pub(crate) fn layer_call(&mut self) -> Parsed<Call> {
@@ -385,13 +357,10 @@ impl Parser<'_> {
                 // `layer f = relu` needs no parentheses.
                 Ok(Call { callee: Ident::new(name, expr.span), args: vec![], name: None, span: expr.span })
             }
-            _ => {
-                self.report(
-                    Diagnostic::error("not-a-call", "a layer is a call without its data")
-                        .primary(expr.span, "write something like `linear(64)`"),
-                );
-                Err(Failed)
-            }
+            _ => Err(self.report(
+                Diagnostic::error("not-a-call", "a layer is a call without its data")
+                    .primary(expr.span, "write something like `linear(64)`"),
+            )),
         }
     }
 
@@ -401,22 +370,21 @@ impl Parser<'_> {
             return Err(self.unexpected("`:` and a type"));
         }
         self.bump();
-        let ty = self.ty()?;
-        let init = if self.eat(Symbol::Eq).is_some() { Some(self.expr()?) } else { None };
+        let (ty, init) = self.ty_and_default()?;
         Ok(Weight { name, ty, init })
     }
 
-    /// The rest of `if` or `cond` after its word.
-    fn if_stmt(&mut self, word: Word) -> Parsed<If<Block>> {
+    /// The rest of `if a … else if b … else …` after its word, which is `if` or `cond`.
+    pub(super) fn chain<T>(&mut self, word: Word, arm: impl Fn(&mut Self) -> Parsed<T>) -> Parsed<If<T>> {
         let mut arms = vec![];
         loop {
             let condition = self.expr()?;
-            arms.push((condition, self.block()?));
+            arms.push((condition, arm(self)?));
             if self.eat_word(Word::Else).is_none() {
                 return Ok(If { arms, otherwise: None });
             }
             if self.eat_word(word).is_none() {
-                return Ok(If { arms, otherwise: Some(self.block()?) });
+                return Ok(If { arms, otherwise: Some(arm(self)?) });
             }
         }
     }

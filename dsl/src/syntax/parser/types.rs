@@ -8,17 +8,12 @@ use crate::lexer::{Symbol, TokenKind, Word};
 impl Parser<'_> {
     /// `[B, T]`, `i32[B]`, `int`, `list(int)?`.
     pub(crate) fn ty(&mut self) -> Parsed<Type> {
-        self.enter()?;
-        let ty = self.ty_inside();
-        self.leave();
-        ty
+        self.deeper(Self::ty_inside)
     }
 
     fn ty_inside(&mut self) -> Parsed<Type> {
-        let start = self.peek().span;
         if self.at(Symbol::LBracket) && !self.line_ended() {
-            let dims = self.dims()?;
-            return Ok(Type { kind: TypeKind::Data { dtype: None, dims }, span: self.since(start) });
+            return self.data_type(None);
         }
         let name = match &self.peek().kind {
             TokenKind::Name(name) if !self.line_ended() => name.clone(),
@@ -33,8 +28,7 @@ impl Parser<'_> {
     pub(super) fn ty_after_name(&mut self, name: Ident) -> Parsed<Type> {
         let start = name.span;
         if self.at(Symbol::LBracket) && !self.line_ended() {
-            let dims = self.dims()?;
-            return Ok(Type { kind: TypeKind::Data { dtype: Some(name), dims }, span: self.since(start) });
+            return self.data_type(Some(name));
         }
         let of = match self.eat(Symbol::LParen) {
             Some(open) => {
@@ -59,19 +53,10 @@ impl Parser<'_> {
         Ok(Type { kind: TypeKind::Value { name, of, optional }, span: self.since(start) })
     }
 
-    fn dims(&mut self) -> Parsed<Vec<Dim>> {
-        let open = self.expect(Symbol::LBracket)?;
-        self.with_lines(false, |p| {
-            let mut dims = vec![];
-            while !p.at(Symbol::RBracket) {
-                dims.push(p.dim()?);
-                if p.eat(Symbol::Comma).is_none() {
-                    break;
-                }
-            }
-            p.close(open, Symbol::RBracket, "`,` or `]`")?;
-            Ok(dims)
-        })
+    fn data_type(&mut self, dtype: Option<Ident>) -> Parsed<Type> {
+        let (dims, brackets) = self.bracketed(Symbol::LBracket, None, Self::dim)?;
+        let span = dtype.as_ref().map_or(brackets, |dtype| dtype.span.to(brackets));
+        Ok(Type { kind: TypeKind::Data { dtype, dims }, span })
     }
 
     fn dim(&mut self) -> Parsed<Dim> {

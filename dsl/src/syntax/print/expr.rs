@@ -5,8 +5,6 @@ use crate::ast::*;
 
 /// Precedences beyond [`BinaryOp::precedence`]: of a position that takes any expression, and of one that takes a postfix expression.
 const ANY: u8 = 0;
-const NOT: u8 = 3;
-const NEG: u8 = 7;
 const POWER: u8 = 8;
 const NAMED: u8 = 9;
 const POSTFIX: u8 = 10;
@@ -66,7 +64,7 @@ fn bare(expr: &Expr) -> (String, u8) {
         }
         If(chain) => (chain_text("if", chain), ANY),
         Cond(chain) => (chain_text("cond", chain), ANY),
-        Scan(scan) => (format!("{} {}", scan_head(scan), block_text(&scan.body)), ANY),
+        Scan(scan) => (format!("scan {} {}", scan_header(scan), block_text(&scan.body)), ANY),
     }
 }
 
@@ -111,9 +109,10 @@ fn chain_text(word: &str, chain: &If<Expr>) -> String {
     out
 }
 
-pub(super) fn scan_head(scan: &Scan) -> String {
+/// What follows `scan`.
+pub(crate) fn scan_header(scan: &Scan) -> String {
     let axis = scan.axis.as_ref().map(|axis| format!(" over {}", expr_text(axis))).unwrap_or_default();
-    format!("scan {} in {}{axis}", pattern_text(&scan.pattern), expr_text(&scan.xs))
+    format!("{} in {}{axis}", pattern_text(&scan.pattern), expr_text(&scan.xs))
 }
 
 fn list(parts: &[Expr]) -> String {
@@ -135,18 +134,16 @@ fn index_text(item: &IndexItem) -> String {
 
 /// Prints a call; `brackets` keeps the parentheses of an empty argument list.
 pub(super) fn call_text(call: &Call, brackets: bool) -> String {
-    let mut out = call.callee.name.clone();
-    if brackets || !call.args.is_empty() {
-        out.push_str(&args_text(&call.args));
-    }
-    if let Some(name) = &call.name {
-        out.push_str(" as ");
-        out.push_str(&instance_name_text(name));
-    }
-    out
+    let args = if brackets && call.args.is_empty() { "()".to_owned() } else { args_text(&call.args) };
+    let name = call.name.as_ref().map(|name| format!(" as {}", instance_name_text(name))).unwrap_or_default();
+    format!("{}{args}{name}", call.callee.name)
 }
 
+/// Arguments in parentheses, if there are any.
 pub(super) fn args_text(args: &[Arg]) -> String {
+    if args.is_empty() {
+        return String::new();
+    }
     let arg = |arg: &Arg| match &arg.name {
         Some(name) => format!("{}: {}", name.name, expr_text(&arg.value)),
         None => expr_text(&arg.value),
@@ -156,8 +153,7 @@ pub(super) fn args_text(args: &[Arg]) -> String {
 
 /// An attribute without its `@`.
 pub(crate) fn attribute_text(attribute: &Attribute) -> String {
-    let args = if attribute.args.is_empty() { String::new() } else { args_text(&attribute.args) };
-    format!("{}{args}", attribute.name.name)
+    format!("{}{}", attribute.name.name, args_text(&attribute.args))
 }
 
 pub(crate) fn instance_name_text(name: &InstanceName) -> String {
@@ -195,49 +191,36 @@ pub(crate) fn type_text(ty: &Type) -> String {
 }
 
 /// The shortest spelling that parses as the same float, and not as an integer.
-pub(crate) fn float_text(value: f64) -> String {
+fn float_text(value: f64) -> String {
     let (plain, exponent) = (format!("{value:?}"), format!("{value:e}"));
     if exponent.len() < plain.len() && exponent.contains('e') { exponent } else { plain }
 }
 
 /// The string in quotation marks.
 pub(super) fn quoted(value: &Str) -> String {
-    let mut out = String::from("\"");
-    for part in &value.parts {
-        match part {
-            StrPart::Expr(expr) => out.push_str(&format!("{{{}}}", expr_text(expr))),
-            StrPart::Text(text) => {
-                for c in text.chars() {
-                    match c {
-                        '"' => out.push_str("\\\""),
-                        '\n' => out.push_str("\\n"),
-                        '\r' => out.push_str("\\r"),
-                        '\t' => out.push_str("\\t"),
-                        _ => escape(c, &mut out),
-                    }
-                }
-            }
-        }
-    }
-    out.push('"');
-    out
+    format!("\"{}\"", inside(value, true))
 }
 
 /// The inside of the string, with quotation marks and line ends unescaped.
 pub(crate) fn str_body(value: &Str) -> String {
+    inside(value, false)
+}
+
+fn inside(value: &Str, quoted: bool) -> String {
+    let push = |out: &mut String, c: char| match c {
+        '\\' | '{' | '}' => out.extend(['\\', c]),
+        '"' if quoted => out.push_str("\\\""),
+        '\n' if quoted => out.push_str("\\n"),
+        '\r' if quoted => out.push_str("\\r"),
+        '\t' if quoted => out.push_str("\\t"),
+        _ => out.push(c),
+    };
     let mut out = String::new();
     for part in &value.parts {
         match part {
             StrPart::Expr(expr) => out.push_str(&format!("{{{}}}", expr_text(expr))),
-            StrPart::Text(text) => text.chars().for_each(|c| escape(c, &mut out)),
+            StrPart::Text(text) => text.chars().for_each(|c| push(&mut out, c)),
         }
     }
     out
-}
-
-fn escape(c: char, out: &mut String) {
-    if matches!(c, '\\' | '{' | '}') {
-        out.push('\\');
-    }
-    out.push(c);
 }

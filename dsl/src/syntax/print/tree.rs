@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{attribute_text, expr, float_text, instance_name_text, pattern_text, type_text};
+use super::{attribute_text, expr_text, import_name_text, instance_name_text, pattern_text, type_text};
 use crate::ast::*;
 
 /// Prints a file, one line per statement.
@@ -30,10 +30,15 @@ impl Tree {
         let _ = writeln!(self.out, "{:indent$}{}", "", text.as_ref());
     }
 
-    fn inside(&mut self, write: impl FnOnce(&mut Self)) {
+    /// `(head …)`, with what is inside on lines of its own.
+    fn nested(&mut self, head: &str, inside: impl FnOnce(&mut Self)) {
+        self.line(format!("({head}"));
         self.indent += 1;
-        write(self);
+        inside(self);
         self.indent -= 1;
+        // The closing parenthesis goes to the end of the last line.
+        self.out.pop();
+        self.out.push_str(")\n");
     }
 
     fn preamble(&mut self, docs: &Docs, attributes: &[Attribute]) {
@@ -48,23 +53,17 @@ impl Tree {
     fn item(&mut self, item: &Item) {
         match item {
             Item::Import(import) => {
-                for attribute in &import.attributes {
-                    self.line(format!("(attribute {})", attribute_text(attribute)));
-                }
-                let names: Vec<String> = import
-                    .names
-                    .iter()
-                    .map(|name| match &name.alias {
-                        Some(alias) => format!("({} as {})", name.name.name, alias.name),
-                        None => name.name.name.clone(),
-                    })
-                    .collect();
+                self.preamble(&Docs::default(), &import.attributes);
+                let name = |name: &ImportName| match &name.alias {
+                    Some(_) => format!("({})", import_name_text(name)),
+                    None => name.name.name.clone(),
+                };
+                let names: Vec<String> = import.names.iter().map(name).collect();
                 self.line(format!("(import {:?} {})", import.path.value, names.join(" ")));
             }
             Item::Definition(definition) => {
                 self.preamble(&definition.docs, &definition.attributes);
-                self.line(format!("({} {}", definition.kind.word(), definition.name.name));
-                self.inside(|tree| {
+                self.nested(&format!("{} {}", definition.kind.word(), definition.name.name), |tree| {
                     tree.params(&definition.params);
                     for result in &definition.results {
                         let name = result.name.as_ref().map_or("_", |name| &name.name);
@@ -76,37 +75,27 @@ impl Tree {
                         Body::Block(block) => tree.stmts(block),
                     }
                 });
-                self.close();
             }
             Item::Dataset(dataset) => {
                 self.preamble(&dataset.docs, &dataset.attributes);
-                self.line(format!("(dataset {}", dataset.name.name));
-                self.inside(|tree| {
+                self.nested(&format!("dataset {}", dataset.name.name), |tree| {
                     tree.params(&dataset.params);
                     tree.entries(&dataset.entries);
                 });
-                self.close();
             }
             Item::Train(train) => {
                 self.preamble(&train.docs, &train.attributes);
                 let name = train.name.as_ref().map(|name| format!("{} = ", name.name)).unwrap_or_default();
-                self.line(format!("(train {name}{}{}", train.model.name, args(&train.args)));
-                self.inside(|tree| tree.entries(&train.entries));
-                self.close();
+                let head = format!("train {name}{}{}", train.model.name, args(&train.args));
+                self.nested(&head, |tree| tree.entries(&train.entries));
             }
         }
-    }
-
-    /// Appends the closing parenthesis to the last line.
-    fn close(&mut self) {
-        self.out.pop();
-        self.out.push_str(")\n");
     }
 
     fn params(&mut self, params: &[Param]) {
         for param in params {
             self.preamble(&param.docs, &param.attributes);
-            let default = param.default.as_ref().map(|value| format!(" {}", sexp(value))).unwrap_or_default();
+            let default = each(&param.default, sexp);
             self.line(format!("(argument {} {}{default})", param.name.name, type_text(&param.ty)));
         }
     }
@@ -121,9 +110,7 @@ impl Tree {
                 EntryKind::Fit { name, value } => self.line(format!("(fit {} {})", name.name, sexp(value))),
                 EntryKind::Field { name, value } => self.line(format!("(field {} {})", name.name, sexp(value))),
                 EntryKind::Update { target, entries } => {
-                    self.line(format!("(update {}", sexp(target)));
-                    self.inside(|tree| tree.entries(entries));
-                    self.close();
+                    self.nested(&format!("update {}", sexp(target)), |tree| tree.entries(entries));
                 }
             }
         }
@@ -136,12 +123,6 @@ impl Tree {
         }
     }
 
-    fn nested(&mut self, head: String, body: &Block) {
-        self.line(format!("({head}"));
-        self.inside(|tree| tree.stmts(body));
-        self.close();
-    }
-
     fn stmt(&mut self, kind: &StmtKind) {
         match kind {
             StmtKind::Let { pattern, value } => self.line(format!("(let {} {})", pattern_text(pattern), sexp(value))),
@@ -152,38 +133,37 @@ impl Tree {
             StmtKind::Param(w) => self.weight("param", w),
             StmtKind::State(w) => self.weight("state", w),
             StmtKind::Assert { condition, message } => {
-                let message = message.as_ref().map(|m| format!(" {}", sexp(m))).unwrap_or_default();
-                self.line(format!("(assert {}{message})", sexp(condition)));
+                self.line(format!("(assert {}{})", sexp(condition), each(message, sexp)));
             }
             StmtKind::If(chain) => self.chain("if", chain),
             StmtKind::Cond(chain) => self.chain("cond", chain),
             StmtKind::Repeat(repeat) => {
-                let pattern = repeat.pattern.as_ref().map(|p| format!("{} ", pattern_text(p))).unwrap_or_default();
-                self.nested(format!("repeat {pattern}{}", sexp(&repeat.over)), &repeat.body);
+                let pattern = each(&repeat.pattern, pattern_text);
+                self.nested(&format!("repeat{pattern} {}", sexp(&repeat.over)), |tree| tree.stmts(&repeat.body));
             }
-            StmtKind::Scan(scan) => self.nested(scan_head(scan), &scan.body),
-            StmtKind::While { condition, body } => self.nested(format!("while {}", sexp(condition)), body),
+            StmtKind::Scan(scan) => self.nested(&scan_head(scan), |tree| tree.stmts(&scan.body)),
+            StmtKind::While { condition, body } => {
+                self.nested(&format!("while {}", sexp(condition)), |tree| tree.stmts(body))
+            }
             StmtKind::Return { value } => self.line(format!("(return {})", sexp(value))),
             StmtKind::Yield { value } => self.line(format!("(yield {})", sexp(value))),
         }
     }
 
     fn weight(&mut self, word: &str, weight: &Weight) {
-        let init = weight.init.as_ref().map(|init| format!(" {}", sexp(init))).unwrap_or_default();
+        let init = each(&weight.init, sexp);
         self.line(format!("({word} {} {}{init})", weight.name.name, type_text(&weight.ty)));
     }
 
     fn chain(&mut self, word: &str, chain: &If<Block>) {
-        self.line(format!("({word}"));
-        self.inside(|tree| {
+        self.nested(word, |tree| {
             for (condition, body) in &chain.arms {
-                tree.nested(format!("when {}", sexp(condition)), body);
+                tree.nested(&format!("when {}", sexp(condition)), |tree| tree.stmts(body));
             }
             if let Some(body) = &chain.otherwise {
-                tree.nested("else".to_owned(), body);
+                tree.nested("else", |tree| tree.stmts(body));
             }
         });
-        self.close();
     }
 }
 
@@ -192,18 +172,16 @@ fn scan_head(scan: &Scan) -> String {
     format!("scan {} {}{axis}", pattern_text(&scan.pattern), sexp(&scan.xs))
 }
 
-fn list(head: &str, parts: &[Expr]) -> String {
-    let parts: Vec<String> = parts.iter().map(|part| format!(" {}", sexp(part))).collect();
-    format!("({head}{})", parts.concat())
+/// The items, each after a blank.
+fn each<'i, T: 'i>(items: impl IntoIterator<Item = &'i T>, text: impl Fn(&T) -> String) -> String {
+    items.into_iter().map(|item| format!(" {}", text(item))).collect()
 }
 
 fn args(args: &[Arg]) -> String {
-    let mut out = String::new();
-    for arg in args {
+    each(args, |arg| {
         let name = arg.name.as_ref().map(|name| format!("{}: ", name.name)).unwrap_or_default();
-        let _ = write!(out, " {name}{}", sexp(&arg.value));
-    }
-    out
+        format!("{name}{}", sexp(&arg.value))
+    })
 }
 
 fn call(call: &Call) -> String {
@@ -215,58 +193,45 @@ fn call(call: &Call) -> String {
 }
 
 fn chain(word: &str, chain: &If<Expr>) -> String {
-    let mut out = format!("({word}");
-    for (condition, value) in &chain.arms {
-        let _ = write!(out, " {} {}", sexp(condition), sexp(value));
+    let arms = each(&chain.arms, |(condition, value)| format!("{} {}", sexp(condition), sexp(value)));
+    format!("({word}{arms}{})", each(&chain.otherwise, sexp))
+}
+
+fn index(item: &IndexItem) -> String {
+    let bound = |bound: &Option<Box<Expr>>| bound.as_ref().map_or("_".to_owned(), |bound| sexp(bound));
+    match item {
+        IndexItem::At(at) => sexp(at),
+        IndexItem::Stretch(_) => "new".to_owned(),
+        IndexItem::Rest(_) => "...".to_owned(),
+        IndexItem::Slice { start, end, step, .. } => {
+            format!("(slice {} {} {})", bound(start), bound(end), bound(step))
+        }
     }
-    if let Some(value) = &chain.otherwise {
-        let _ = write!(out, " {}", sexp(value));
-    }
-    out + ")"
 }
 
 fn sexp(value: &Expr) -> String {
     match &value.kind {
-        ExprKind::Int(number) => number.to_string(),
-        ExprKind::Float(number) => float_text(*number),
-        ExprKind::Bool(truth) => truth.to_string(),
-        ExprKind::None => "none".to_owned(),
-        ExprKind::Str(text) => expr::quoted(text),
-        ExprKind::Name(name) => name.clone(),
-        ExprKind::List(parts) => list("list", parts),
-        ExprKind::Tuple(parts) => list("tuple", parts),
+        ExprKind::Int(_)
+        | ExprKind::Float(_)
+        | ExprKind::Bool(_)
+        | ExprKind::None
+        | ExprKind::Str(_)
+        | ExprKind::Name(_) => expr_text(value),
+        ExprKind::List(parts) => format!("(list{})", each(parts, sexp)),
+        ExprKind::Tuple(parts) => format!("(tuple{})", each(parts, sexp)),
         ExprKind::Map(entries) => {
-            let entries: Vec<String> = entries.iter().map(|(k, v)| format!(" ({} {})", sexp(k), sexp(v))).collect();
-            format!("(map{})", entries.concat())
+            format!("(map{})", each(entries, |(key, value)| format!("({} {})", sexp(key), sexp(value))))
         }
         ExprKind::Unary { op, operand } => format!("({} {})", op.symbol(), sexp(operand)),
         ExprKind::Binary { first, rest } => {
-            let opened: Vec<String> =
-                rest.iter().rev().map(|operation| format!("({} ", operation.op.symbol())).collect();
-            let closed: Vec<String> = rest.iter().map(|operation| format!(" {})", sexp(&operation.right))).collect();
-            format!("{}{}{}", opened.concat(), sexp(first), closed.concat())
+            let opened: String = rest.iter().rev().map(|operation| format!("({} ", operation.op.symbol())).collect();
+            let closed: String = rest.iter().map(|operation| format!(" {})", sexp(&operation.right))).collect();
+            format!("{opened}{}{closed}", sexp(first))
         }
         ExprKind::Call(value) => call(value),
-        ExprKind::Pipe { head, steps } => {
-            let steps: Vec<String> = steps.iter().map(|step| format!(" {}", call(step))).collect();
-            format!("(|> {}{})", sexp(head), steps.concat())
-        }
+        ExprKind::Pipe { head, steps } => format!("(|> {}{})", sexp(head), each(steps, call)),
         ExprKind::Field { base, field } => format!("(. {} {})", sexp(base), field.name),
-        ExprKind::Index { base, items } => {
-            let bound = |x: &Option<Box<Expr>>| x.as_ref().map_or("_".to_owned(), |x| sexp(x));
-            let items: Vec<String> = items
-                .iter()
-                .map(|item| match item {
-                    IndexItem::At(at) => format!(" {}", sexp(at)),
-                    IndexItem::Stretch(_) => " new".to_owned(),
-                    IndexItem::Rest(_) => " ...".to_owned(),
-                    IndexItem::Slice { start, end, step, .. } => {
-                        format!(" (slice {} {} {})", bound(start), bound(end), bound(step))
-                    }
-                })
-                .collect();
-            format!("(index {}{})", sexp(base), items.concat())
-        }
+        ExprKind::Index { base, items } => format!("(index {}{})", sexp(base), each(items, index)),
         ExprKind::If(value) => chain("if", value),
         ExprKind::Cond(value) => chain("cond", value),
         ExprKind::Scan(scan) => {

@@ -3,7 +3,7 @@
 //! Calls directly in a body transform its current value, initially the first data argument: each takes it as its first argument
 //! and replaces it. At the end of the body it is returned.
 
-use super::raw::{Raw, Reader, Shape, shape_of};
+use super::raw::{Raw, Reader, Shape};
 use super::{Mode, Site};
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
@@ -36,10 +36,27 @@ const USAGE: &[(&str, &str)] = &[
     ("doc", "doc(\"text\", step)"),
 ];
 
+fn usage(name: &str) -> Option<&'static str> {
+    USAGE.iter().find(|(step, _)| *step == name).map(|(_, usage)| *usage)
+}
+
+/// Whether the name is not that of a callee: a definition of such a name is called by `call("name", …)`.
+pub(super) fn is_step(name: &str) -> bool {
+    ["call", "text", "expr"].contains(&name) || usage(name).is_some()
+}
+
+/// The name of a step that is not a call.
+fn step_of<'a>(raw: Raw<'a>) -> Option<&'a str> {
+    match raw.shape() {
+        Shape::Call(name) if usage(name).is_some() => Some(name),
+        _ => None,
+    }
+}
+
 impl<'a> Reader<'a> {
     /// The body of a definition with these arguments.
     pub fn body(&mut self, raw: Raw<'a>, params: &[Param]) -> Option<Body> {
-        if shape_of(raw.text) == Shape::Str {
+        if raw.shape() == Shape::Str {
             return self.expr_in(raw, "a body").map(Body::Expr);
         }
         let data = params.iter().find(|param| matches!(param.ty.kind, TypeKind::Data { .. }));
@@ -48,12 +65,7 @@ impl<'a> Reader<'a> {
         if let (true, false, Some(name)) = (flow.used, block.stmts.last().is_some_and(returns), flow.current) {
             let span = block.span.after();
             let value = Expr { kind: ExprKind::Name(name), span };
-            block.stmts.push(Stmt {
-                docs: Docs::default(),
-                attributes: vec![],
-                kind: StmtKind::Return { value },
-                span,
-            });
+            block.stmts.push(plain(StmtKind::Return { value }, span));
         }
         Some(Body::Block(block))
     }
@@ -69,56 +81,34 @@ impl<'a> Reader<'a> {
         let mut stmts = vec![];
         let mut run: Vec<Raw> = vec![];
         for item in items {
-            let step = match shape_of(item.text) {
-                Shape::Call(length) => &item.text[..length],
-                _ => "",
-            };
-            if USAGE.iter().any(|(name, _)| *name == step) {
-                self.finish_run(&mut run, &mut stmts, flow, false);
-                stmts.extend(self.stmt(item, flow));
-            } else {
-                if shape_of(item.text) == Shape::Str {
-                    self.finish_run(&mut run, &mut stmts, flow, false);
-                }
-                run.push(item);
+            let step = step_of(item);
+            if step.is_some() || item.shape() == Shape::Str {
+                stmts.extend(self.finish_run(&mut run, flow, false));
+            }
+            match step {
+                Some(step) => stmts.extend(self.stmt(item, step, flow)),
+                None => run.push(item),
             }
         }
-        self.finish_run(&mut run, &mut stmts, flow, outermost);
-        Some(Block { stmts, span: self.span(raw) })
+        stmts.extend(self.finish_run(&mut run, flow, outermost));
+        Some(Block { stmts, span })
     }
 
     /// Merges consecutive calls into one statement.
-    fn finish_run(&mut self, run: &mut Vec<Raw<'a>>, stmts: &mut Vec<Stmt>, flow: &mut Flow, last: bool) {
+    fn finish_run(&mut self, run: &mut Vec<Raw<'a>>, flow: &mut Flow, last: bool) -> Option<Stmt> {
         let items = std::mem::take(run);
-        let (Some(first), Some(end)) = (items.first(), items.last()) else { return };
-        let span = self.span(*first).to(self.span(*end));
+        let (first, rest) = items.split_first()?;
+        let span = self.span(*first).to(self.span(*rest.last().unwrap_or(first)));
         flow.used = true;
-        let head = match (shape_of(first.text), &flow.current) {
-            (Shape::Call(length), Some(_)) if ["text", "expr"].contains(&&first.text[..length]) => {
-                self.value(*first, Mode::Expr)
-            }
+        let (head, steps) = match (first.shape(), &flow.current) {
+            (Shape::Str, _) | (Shape::Call("text" | "expr"), Some(_)) => (self.value(*first, Mode::Expr)?, rest),
             (Shape::Call(_), Some(current)) => {
-                Some(Expr { kind: ExprKind::Name(current.clone()), span: span.before() })
+                (Expr { kind: ExprKind::Name(current.clone()), span: span.before() }, &items[..])
             }
-            (Shape::Call(length), None) => {
-                self.call(*first, length, Site::Value).map(|call| Expr { span: call.span, kind: ExprKind::Call(call) })
-            }
-            (Shape::Str, _) => self.value(*first, Mode::Expr),
-            _ => {
-                self.wrong(*first, "a step: a call, or an expression in a string");
-                return;
-            }
+            (Shape::Call(name), None) => (self.call_value(*first, name)?, rest),
+            _ => return self.wrong(*first, "a step: a call, or an expression in a string"),
         };
-        let Some(head) = head else { return };
-        let piped = matches!(&head.kind, ExprKind::Name(_)) && head.span.is_empty();
-        let mut steps = vec![];
-        for item in &items[usize::from(!piped)..] {
-            steps.extend(self.pipe_step(*item));
-        }
-        let value = match steps.is_empty() {
-            true => head,
-            false => Expr { kind: ExprKind::Pipe { head: Box::new(head), steps }, span },
-        };
+        let value = self.pipeline(head, steps, span);
         let kind = match &flow.current {
             _ if last => StmtKind::Return { value },
             Some(current) => {
@@ -126,67 +116,49 @@ impl<'a> Reader<'a> {
                 StmtKind::Rebind { pattern, value }
             }
             None => {
-                self.report(
+                return self.fail(
                     Diagnostic::error("expression-statement", "this value is not used")
                         .primary(span, "name it with `let(\"name\", …)`, or `return(…)` it")
                         .help("a body of calls needs an input as their first argument"),
                 );
-                return;
             }
         };
-        stmts.push(Stmt { docs: Docs::default(), attributes: vec![], kind, span });
+        Some(plain(kind, span))
     }
 
-    fn stmt(&mut self, raw: Raw<'a>, flow: &mut Flow) -> Option<Stmt> {
-        let Shape::Call(length) = shape_of(raw.text) else { return None };
-        let (name, span) = (&raw.text[..length], self.span(raw));
-        let args = self.step_args(raw, length)?;
+    fn stmt(&mut self, raw: Raw<'a>, name: &str, flow: &mut Flow) -> Option<Stmt> {
+        let span = self.span(raw);
+        let args = self.step_args(raw, name)?;
         if let ("attributes" | "doc", [first, step]) = (name, &args[..]) {
-            let mut stmt = match shape_of(step.text) {
-                Shape::Call(length) if USAGE.iter().any(|(name, _)| *name == &step.text[..length]) => {
-                    self.stmt(*step, flow)?
-                }
-                _ => {
-                    self.wrong(*step, "a step like `param(…)` or `let(…)`");
-                    return None;
-                }
+            let Some(inner) = step_of(*step) else {
+                return self.wrong(*step, "a step like `param(…)` or `let(…)`");
             };
-            if name == "doc" {
-                stmt.docs = self.docs_in(*first);
-            } else {
-                let mut attributes = self.attributes_in(*first);
-                attributes.append(&mut stmt.attributes);
-                stmt.attributes = attributes;
+            let mut stmt = self.stmt(*step, inner, flow)?;
+            match name {
+                "doc" => stmt.docs = self.docs_in(*first),
+                _ => drop(stmt.attributes.splice(..0, self.attributes_in(*first))),
             }
             return Some(stmt);
         }
         let kind = match (name, &args[..]) {
             ("let" | "set", [pattern, value]) => {
-                let (pattern, value) = (self.pattern_in(*pattern, "a name"), self.flow(*value));
-                match name {
-                    "let" => StmtKind::Let { pattern: pattern?, value: value? },
-                    _ => StmtKind::Rebind { pattern: pattern?, value: value? },
-                }
+                let pattern = self.parsed(*pattern, "a name", |p| p.pattern());
+                let (value, pattern) = (self.flow(*value)?, pattern?);
+                if name == "let" { StmtKind::Let { pattern, value } } else { StmtKind::Rebind { pattern, value } }
             }
             ("layer", [layer, call]) => {
                 let layer = self.name_in(*layer, "a layer's name");
-                let call = match shape_of(call.text) {
-                    Shape::Call(length) => self.call(*call, length, Site::Layer),
-                    Shape::Str => {
-                        let text = self.text(*call, "a call")?;
-                        self.fragment(&text, |p| p.layer_call())
-                    }
-                    _ => {
-                        self.wrong(*call, "a call without its data, like `linear(out: 64)`");
-                        None
-                    }
+                let call = match call.shape() {
+                    Shape::Call(name) => self.call(*call, name, Site::Layer),
+                    Shape::Str => self.parsed(*call, "a call", |p| p.layer_call()),
+                    _ => self.wrong(*call, "a call without its data, like `linear(out: 64)`"),
                 };
                 StmtKind::Layer { name: layer?, call: call? }
             }
             ("param" | "state", [weight, rest]) => {
                 let weight = self.name_in(*weight, "a name");
-                let rest = self.text(*rest, "a type and an initial value, like `\"[O, I] = 0\"`")?;
-                let (ty, init) = self.fragment(&rest, |p| p.ty_and_default())?;
+                let what = "a type and an initial value, like `\"[O, I] = 0\"`";
+                let (ty, init) = self.parsed(*rest, what, |p| p.ty_and_default())?;
                 let weight = Weight { name: weight?, ty, init };
                 if name == "param" { StmtKind::Param(weight) } else { StmtKind::State(weight) }
             }
@@ -215,11 +187,8 @@ impl<'a> Reader<'a> {
                 if name == "if" { StmtKind::If(chain) } else { StmtKind::Cond(chain) }
             }
             ("repeat", [header, steps]) => {
-                let header = match shape_of(header.text) {
-                    Shape::Str => {
-                        let text = self.text(*header, "a header")?;
-                        self.fragment(&text, |p| p.repeat_header())
-                    }
+                let header = match header.shape() {
+                    Shape::Str => self.parsed(*header, "a header", |p| p.repeat_header()),
                     _ => self.value(*header, Mode::Expr).map(|over| (None, over)),
                 };
                 let body = self.steps(*steps, flow, false);
@@ -251,20 +220,18 @@ impl<'a> Reader<'a> {
                 StmtKind::Yield { value: self.flow(*value)? }
             }
             _ => {
-                self.usage(name, span, args.len());
-                return None;
+                let message = format!("wrong number of values for `{name}`: found {}", args.len());
+                let usage = format!("write `{}`", usage(name).unwrap_or_default());
+                return self.fail(Diagnostic::error("ron-type", message).primary(span, usage));
             }
         };
-        Some(Stmt { docs: Docs::default(), attributes: vec![], kind, span })
+        Some(plain(kind, span))
     }
+}
 
-    fn usage(&mut self, name: &str, span: Span, count: usize) {
-        let usage = USAGE.iter().find(|(step, _)| *step == name).map_or("", |(_, usage)| usage);
-        self.report(
-            Diagnostic::error("ron-type", format!("wrong number of values for `{name}`: found {count}"))
-                .primary(span, format!("write `{usage}`")),
-        );
-    }
+/// A statement without documentation and attributes.
+fn plain(kind: StmtKind, span: Span) -> Stmt {
+    Stmt { docs: Docs::default(), attributes: vec![], kind, span }
 }
 
 /// Whether statements after this one are unreachable.

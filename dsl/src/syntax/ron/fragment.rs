@@ -1,10 +1,10 @@
 //! RON strings and the fragments of the language in them, with spans in the RON source.
 
-use super::raw::{Raw, Reader, Shape, shape_of};
+use super::raw::{Raw, Reader, Shape};
 use crate::ast::*;
 use crate::lexer::Word;
 use crate::parser::{Parsed, Parser};
-use crate::span::{Span, Spanned};
+use crate::span::Span;
 
 /// A decoded string that maps each byte to its offset in the source.
 #[derive(Clone, Debug)]
@@ -34,34 +34,20 @@ impl<'a> Reader<'a> {
     /// A string.
     pub fn text(&mut self, raw: Raw<'a>, what: &str) -> Option<Text> {
         self.expect(raw, Shape::Str, what)?;
-        let value = match ron::from_str::<String>(raw.text) {
-            Ok(value) => value,
-            Err(_) => {
-                // The file has parsed as RON, so this should not happen; an error is still better than a panic.
-                self.wrong(raw, what);
-                return None;
-            }
-        };
-        let span = self.span(raw);
-        let (mut plain, mut places) = (false, vec![]);
-        if raw.text.starts_with('r') {
-            let quote = raw.text.find('"').unwrap_or(0);
-            plain = true;
-            places.push((0, raw.start + quote + 1));
-        } else {
-            let mut decoded = 0;
-            let mut at = 1;
-            places.push((0, raw.start + 1));
-            while decoded < value.len() {
-                let (from, to) = character(&raw.text[at..]);
-                at += from;
-                decoded += to;
-                if from != to {
-                    places.push((decoded, raw.start + at));
-                }
+        // The file has parsed as RON, so this should not fail; an error is still better than a panic.
+        let Ok(value) = ron::from_str::<String>(raw.text) else { return self.wrong(raw, what) };
+        let plain = raw.text.starts_with('r');
+        let (mut decoded, mut at) = (0, raw.text.find('"').unwrap_or(0) + 1);
+        let mut places = vec![(0, raw.start + at)];
+        while !plain && decoded < value.len() {
+            let (from, to) = character(&raw.text[at..]);
+            at += from;
+            decoded += to;
+            if from != to {
+                places.push((decoded, raw.start + at));
             }
         }
-        Some(Text { value, span, plain, places })
+        Some(Text { value, span: self.span(raw), plain, places })
     }
 
     /// Parses `text` as a fragment of the language.
@@ -73,6 +59,17 @@ impl<'a> Reader<'a> {
         let mut parser = Parser::fragment(self.source, &text.value);
         let parsed = parse(&mut parser);
         self.finish_fragment(text, parser, parsed)
+    }
+
+    /// A string as a fragment of the language.
+    pub fn parsed<T: Spans>(
+        &mut self,
+        raw: Raw<'a>,
+        what: &str,
+        parse: impl for<'b> FnOnce(&mut Parser<'b>) -> Parsed<T>,
+    ) -> Option<T> {
+        let text = self.text(raw, what)?;
+        self.fragment(&text, parse)
     }
 
     /// Parses `text` as the inside of a string of the language.
@@ -100,25 +97,17 @@ impl<'a> Reader<'a> {
     }
 
     pub fn expr_in(&mut self, raw: Raw<'a>, what: &str) -> Option<Expr> {
-        let text = self.text(raw, what)?;
-        self.fragment(&text, |p| p.expr())
-    }
-
-    pub fn pattern_in(&mut self, raw: Raw<'a>, what: &str) -> Option<Pattern> {
-        let text = self.text(raw, what)?;
-        self.fragment(&text, |p| p.pattern())
+        self.parsed(raw, what, |p| p.expr())
     }
 
     /// A new name: lower case, no reserved word.
     pub fn name_in(&mut self, raw: Raw<'a>, what: &str) -> Option<Ident> {
-        let text = self.text(raw, what)?;
-        self.fragment(&text, |p| p.new_name(what))
+        self.parsed(raw, what, |p| p.new_name(what))
     }
 
     /// A reference to a name.
     pub fn reference_in(&mut self, raw: Raw<'a>, what: &str) -> Option<Ident> {
-        let text = self.text(raw, what)?;
-        self.fragment(&text, |p| p.name(what))
+        self.parsed(raw, what, |p| p.name(what))
     }
 
     /// Checks that an identifier of RON is a name of the language too.
@@ -135,21 +124,14 @@ impl<'a> Reader<'a> {
 
     pub fn attributes_in(&mut self, raw: Raw<'a>) -> Vec<Attribute> {
         let list = self.list(raw, "a list of attributes, like `[\"allow(unused_parameter)\"]`").unwrap_or_default();
-        let mut attributes = vec![];
-        for raw in list {
-            if let Some(text) = self.text(raw, "an attribute, like `\"allow(unused_parameter)\"`") {
-                attributes.extend(self.fragment(&text, |p| p.attribute()));
-            }
-        }
-        attributes
+        let what = "an attribute, like `\"allow(unused_parameter)\"`";
+        list.into_iter().filter_map(|raw| self.parsed(raw, what, |p| p.attribute())).collect()
     }
 
     /// The name after `as`: a plain name, `_`, or a verbatim text.
     pub fn instance_name_in(&mut self, raw: Raw<'a>) -> Option<InstanceName> {
         let span = self.span(raw);
-        if let Shape::Call(length) = shape_of(raw.text)
-            && &raw.text[..length] == "text"
-        {
+        if raw.shape() == Shape::Call("text") {
             let inner = self.only_argument(raw, "text")?;
             let text = self.text(inner, "a name")?;
             return Some(InstanceName { kind: InstanceNameKind::Text(self.string_body(&text)?), span });
@@ -163,16 +145,6 @@ impl<'a> Reader<'a> {
             InstanceNameKind::Text(self.string_body(&text)?)
         };
         Some(InstanceName { kind, span })
-    }
-
-    pub fn spanned_u32(&mut self, raw: Raw<'a>) -> Option<Spanned<u32>> {
-        match raw.text.parse() {
-            Ok(value) => Some(Spanned::new(value, self.span(raw))),
-            Err(_) => {
-                self.wrong(raw, "a version, like `1`");
-                None
-            }
-        }
     }
 }
 

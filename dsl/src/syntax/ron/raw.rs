@@ -1,16 +1,16 @@
 //! RON values with their spans: the layer between serde and the tree.
 
 use std::fmt;
+use std::ops::Range;
 
 use ron::extensions::Extensions;
 use ron::value::RawValue;
 use rustc_hash::FxHashMap;
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::Texts;
-use super::foreign::foreign;
+use super::foreign::{foreign, mixture};
 use super::lex::{name_length, skip_blank, trim, unclosed};
-use super::mixture::mixture;
 use crate::ast::Ident;
 use crate::diagnostic::{Diagnostic, did_you_mean, tidy};
 use crate::parser::MAX_DEPTH;
@@ -24,9 +24,41 @@ pub(super) struct Raw<'a> {
     pub start: usize,
 }
 
+impl<'a> Raw<'a> {
+    /// The form of the value, from its first characters.
+    pub fn shape(self) -> Shape<'a> {
+        let text = self.text;
+        let bytes = text.as_bytes();
+        match bytes.first() {
+            Some(b'"') => Shape::Str,
+            Some(b'r') if bytes.get(1) == Some(&b'"') || text.starts_with("r#\"") || text.starts_with("r##") => {
+                Shape::Str
+            }
+            Some(b'[') => Shape::List,
+            Some(b'{') => Shape::Map,
+            Some(b'(') => {
+                let inside = skip_blank(text, 1);
+                let name = name_length(&text[inside..]);
+                let after = skip_blank(text, inside + name);
+                let named = name > 0 && text[after..].starts_with(':') && !text[after..].starts_with("::");
+                if named || text[inside..].starts_with(')') { Shape::Fields } else { Shape::Tuple }
+            }
+            Some(b'0'..=b'9' | b'+' | b'-' | b'.') => Shape::Number,
+            Some(b'a'..=b'z' | b'A'..=b'Z' | b'_') => match &text[..name_length(text)] {
+                "true" => Shape::Bool(true),
+                "false" => Shape::Bool(false),
+                "None" => Shape::Null,
+                "b" if text[1..].starts_with(['"', '\'']) => Shape::Other,
+                name => Shape::Call(name),
+            },
+            _ => Shape::Other,
+        }
+    }
+}
+
 /// The syntactic form of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum Shape<'a> {
     Str,
     List,
     Map,
@@ -34,8 +66,8 @@ pub(super) enum Shape {
     Fields,
     /// `(1, 2)`.
     Tuple,
-    /// `name` or `name(…)`; the length of the name.
-    Call(usize),
+    /// `name` or `name(…)`, with the name.
+    Call(&'a str),
     Number,
     Bool(bool),
     Null,
@@ -43,7 +75,7 @@ pub(super) enum Shape {
     Other,
 }
 
-impl Shape {
+impl Shape<'_> {
     pub fn describe(self) -> &'static str {
         match self {
             Shape::Str => "a string",
@@ -72,76 +104,49 @@ pub(super) struct Reader<'a> {
     pub deepest: (u32, Span),
 }
 
-struct Fields<'a>(Vec<(&'a str, &'a RawValue)>);
-struct Pairs<'a>(Vec<(&'a RawValue, &'a RawValue)>);
-struct Tuple<'a>(Vec<&'a RawValue>);
-struct Key<'a>(&'a str);
+/// Collects the entries of a group of this shape: values as they are written, each with the key before it, if there is one.
+struct Entries(Shape<'static>);
 
-struct Collect<T>(std::marker::PhantomData<T>);
+impl<'de> DeserializeSeed<'de> for Entries {
+    type Value = Vec<(&'de str, &'de str)>;
 
-macro_rules! collected {
-    ($type:ident, $what:literal, |$d:ident, $v:ident| $call:expr, $($method:tt)*) => {
-        impl<'de: 'a, 'a> Deserialize<'de> for $type<'a> {
-            fn deserialize<D: Deserializer<'de>>($d: D) -> Result<Self, D::Error> {
-                let $v = Collect(std::marker::PhantomData::<$type<'a>>);
-                $call
-            }
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        match self.0 {
+            Shape::List => deserializer.deserialize_seq(self),
+            Shape::Map => deserializer.deserialize_map(self),
+            Shape::Tuple => deserializer.deserialize_tuple(0, self),
+            _ => deserializer.deserialize_struct("", &[], self),
         }
-
-        impl<'de: 'a, 'a> Visitor<'de> for Collect<$type<'a>> {
-            type Value = $type<'a>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str($what)
-            }
-            $($method)*
-        }
-    };
+    }
 }
 
-collected!(
-    Key,
-    "a name",
-    |d, v| d.deserialize_identifier(v),
-    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Key<'a>, E> {
-        Ok(Key(name))
+impl<'de> Visitor<'de> for Entries {
+    type Value = Vec<(&'de str, &'de str)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.describe())
     }
-);
-collected!(
-    Fields,
-    "fields in parentheses",
-    |d, v| d.deserialize_struct("", &[], v),
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'a>, A::Error> {
-        let mut list = vec![];
-        while let Some(Key(name)) = map.next_key()? {
-            list.push((name, map.next_value()?));
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut entries = vec![];
+        while let Some(value) = seq.next_element::<&RawValue>()? {
+            entries.push(("", value.get_ron()));
         }
-        Ok(Fields(list))
+        Ok(entries)
     }
-);
-collected!(
-    Pairs,
-    "a map",
-    |d, v| d.deserialize_map(v),
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'a>, A::Error> {
-        let mut list = vec![];
-        while let Some(entry) = map.next_entry()? {
-            list.push(entry);
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = vec![];
+        loop {
+            let key = match self.0 {
+                Shape::Map => map.next_key::<&RawValue>()?.map(RawValue::get_ron),
+                _ => map.next_key::<&str>()?,
+            };
+            let Some(key) = key else { return Ok(entries) };
+            entries.push((key, map.next_value::<&RawValue>()?.get_ron()));
         }
-        Ok(Pairs(list))
     }
-);
-collected!(
-    Tuple,
-    "values in parentheses",
-    |d, v| d.deserialize_tuple(0, v),
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tuple<'a>, A::Error> {
-        let mut list = vec![];
-        while let Some(value) = seq.next_element()? {
-            list.push(value);
-        }
-        Ok(Tuple(list))
-    }
-);
+}
 
 impl<'a> Reader<'a> {
     pub fn new(source: SourceId, root: &'a str, texts: Texts) -> Self {
@@ -156,13 +161,10 @@ impl<'a> Reader<'a> {
     /// Parses a level deeper.
     pub fn deeper<T>(&mut self, raw: Raw<'a>, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         if self.depth >= MAX_DEPTH {
-            let span = self.span(raw);
-            self.report(too_deep(span));
-            return None;
+            return self.fail(too_deep(self.span(raw)));
         }
         self.depth += 1;
-        let span = self.span(raw);
-        self.reached(0, span);
+        self.reached(0, self.span(raw));
         let result = read(self);
         self.depth -= 1;
         result
@@ -180,113 +182,92 @@ impl<'a> Reader<'a> {
         self.diagnostics.push(diagnostic);
     }
 
+    /// Reports an error in a value, which is missing then.
+    pub fn fail<T>(&mut self, diagnostic: Diagnostic) -> Option<T> {
+        self.report(diagnostic);
+        None
+    }
+
     pub fn span(&self, raw: Raw<'_>) -> Span {
         Span::new(self.source, raw.start, raw.start + raw.text.len())
     }
 
-    /// The whole source as one value, after its `#![enable(…)]` lines.
-    pub fn whole(&mut self) -> Option<Vec<(Ident, Raw<'a>)>> {
-        self.fields(Raw { text: self.root, start: 0 })
-    }
-
-    fn read<T: Deserialize<'a>>(&mut self, raw: Raw<'a>) -> Option<T> {
+    /// The entries of a group of this shape; in a list or a tuple, the keys are empty.
+    fn entries_of(&mut self, raw: Raw<'a>, shape: Shape<'static>) -> Option<Vec<(Raw<'a>, Raw<'a>)>> {
         let options = ron::Options::default().with_default_extension(Extensions::IMPLICIT_SOME);
-        match options.from_str::<T>(raw.text) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.syntax_error(raw, &error);
-                None
-            }
+        match options.from_str_seed(raw.text, Entries(shape)) {
+            Ok(entries) => Some(entries.into_iter().map(|(key, value)| (self.at(key), self.at(value))).collect()),
+            Err(error) => self.syntax_error(raw, &error),
         }
     }
 
-    fn syntax_error(&mut self, raw: Raw<'a>, error: &ron::error::SpannedError) {
+    fn syntax_error<T>(&mut self, raw: Raw<'a>, error: &ron::error::SpannedError) -> Option<T> {
         use ron::Error::*;
         let (start, end) = (offset(raw.text, error.span.start), offset(raw.text, error.span.end));
-        let span = Span::new(self.source, raw.start + start, raw.start + end.max(start));
+        let part = |at: Range<usize>| Span::new(self.source, raw.start + at.start, raw.start + at.end);
+        let span = part(start..end.max(start));
         let at_end = matches!(error.code, Eof) || start >= raw.text.trim_end().len();
         let open = if at_end { unclosed(raw.text) } else { None };
         if let Some((at, closing)) = open {
-            let span = Span::new(self.source, raw.start + at, raw.start + at + 1);
-            let message = format!("unclosed `{}`", &raw.text[at..=at]);
-            let text = format!("expected a matching `{closing}`");
-            return self.report(Diagnostic::error("unclosed-bracket", message).primary(span, text));
+            let error = Diagnostic::error("unclosed-bracket", format!("unclosed `{}`", &raw.text[at..=at]));
+            return self.fail(error.primary(part(at..at + 1), format!("expected a matching `{closing}`")));
         }
-        if let Some(foreign) = foreign(raw.text, end.max(start)) {
-            let at = Span::new(self.source, raw.start + foreign.at.start, raw.start + foreign.at.end);
-            let label = format!("write `{}`", foreign.instead);
-            let diagnostic = Diagnostic::error("ron-syntax", foreign.message).primary(at, label);
-            return self.report(diagnostic.fix(at, foreign.instead));
+        if let Some((at, message, instead)) = foreign(raw.text, end.max(start)) {
+            let error =
+                Diagnostic::error("ron-syntax", message).primary(part(at.clone()), format!("write `{instead}`"));
+            return self.fail(error.fix(part(at), instead));
         }
-        if let Some(mixture) = mixture(raw.text, start) {
-            let at = Span::new(self.source, raw.start + mixture.at.start, raw.start + mixture.at.end);
+        if let Some((at, mended)) = mixture(raw.text, start) {
             let message = "positional and keyword arguments need separate parentheses";
-            let label = format!("write `{}`", mixture.mended);
-            return self.report(Diagnostic::error("ron-syntax", message).primary(at, label));
+            let error = Diagnostic::error("ron-syntax", message).primary(part(at), format!("write `{mended}`"));
+            return self.fail(error);
         }
-        let diagnostic = match &error.code {
+        let message = match &error.code {
             // `RawValue` fails on deep nesting with an unspecific error.
-            ExceededRecursionLimit | ExpectedRawValue => too_deep(span),
-            code => {
-                let message = match code {
-                    Eof => "unclosed bracket at the end of the input".to_owned(),
-                    TrailingCharacters => "unexpected characters after the last bracket".to_owned(),
-                    ExpectedStructLike | ExpectedNamedStructLike(_) => "expected `(`".to_owned(),
-                    ExpectedComma => "expected `,` or the closing bracket".to_owned(),
-                    ExpectedStructLikeEnd => "expected `,` or `)`".to_owned(),
-                    ExpectedArrayEnd => "expected `,` or `]`".to_owned(),
-                    ExpectedMapEnd => "expected `,` or `}`".to_owned(),
-                    ExpectedMapColon => "expected `:`".to_owned(),
-                    ExpectedStringEnd => "unterminated string".to_owned(),
-                    ExpectedIdentifier => "expected the name of a field".to_owned(),
-                    InvalidEscape(what) => format!("unknown escape: {what}"),
-                    UnexpectedChar(c) => format!("unexpected character `{c}`"),
-                    UnclosedBlockComment => "unterminated comment".to_owned(),
-                    other => other.to_string(),
-                };
-                Diagnostic::error("ron-syntax", message).primary(span, "valid RON up to here")
-            }
+            ExceededRecursionLimit | ExpectedRawValue => return self.fail(too_deep(span)),
+            Eof => "unclosed bracket at the end of the input".to_owned(),
+            TrailingCharacters => "unexpected characters after the last bracket".to_owned(),
+            ExpectedStructLike | ExpectedNamedStructLike(_) => "expected `(`".to_owned(),
+            ExpectedComma => "expected `,` or the closing bracket".to_owned(),
+            ExpectedStructLikeEnd => "expected `,` or `)`".to_owned(),
+            ExpectedArrayEnd => "expected `,` or `]`".to_owned(),
+            ExpectedMapEnd => "expected `,` or `}`".to_owned(),
+            ExpectedMapColon => "expected `:`".to_owned(),
+            ExpectedStringEnd => "unterminated string".to_owned(),
+            ExpectedIdentifier => "expected the name of a field".to_owned(),
+            InvalidEscape(what) => format!("unknown escape: {what}"),
+            UnexpectedChar(c) => format!("unexpected character `{c}`"),
+            UnclosedBlockComment => "unterminated comment".to_owned(),
+            other => other.to_string(),
         };
-        self.report(diagnostic);
+        self.fail(Diagnostic::error("ron-syntax", message).primary(span, "valid RON up to here"))
     }
 
-    fn at(&self, value: &'a RawValue) -> Raw<'a> {
+    /// A borrowed part of the source, without the blanks and comments around it.
+    fn at(&self, text: &'a str) -> Raw<'a> {
         // not `RawValue::trim`, which parses the value again at every level
-        let text = trim(value.get_ron());
-        Raw { text, start: self.place(text) }
-    }
-
-    /// The offset of a borrowed part of the source.
-    fn place(&self, text: &str) -> usize {
+        let text = trim(text);
         let start = (text.as_ptr() as usize).wrapping_sub(self.root.as_ptr() as usize);
-        if start <= self.root.len() { start } else { 0 }
-    }
-
-    fn key(&self, name: &'a str) -> Ident {
-        let start = self.place(name);
-        Ident::new(name, Span::new(self.source, start, start + name.len()))
+        Raw { text, start: if start <= self.root.len() { start } else { 0 } }
     }
 
     pub fn list(&mut self, raw: Raw<'a>, what: &str) -> Option<Vec<Raw<'a>>> {
         self.expect(raw, Shape::List, what)?;
-        let list: Vec<&RawValue> = self.read(raw)?;
-        Some(list.into_iter().map(|value| self.at(value)).collect())
+        Some(self.entries_of(raw, Shape::List)?.into_iter().map(|(_, value)| value).collect())
     }
 
     pub fn tuple(&mut self, raw: Raw<'a>) -> Option<Vec<Raw<'a>>> {
-        let Tuple(list) = self.read(raw)?;
-        Some(list.into_iter().map(|value| self.at(value)).collect())
+        Some(self.entries_of(raw, Shape::Tuple)?.into_iter().map(|(_, value)| value).collect())
     }
 
     pub fn map(&mut self, raw: Raw<'a>, what: &str) -> Option<Vec<(Raw<'a>, Raw<'a>)>> {
         self.expect(raw, Shape::Map, what)?;
-        let Pairs(list) = self.read(raw)?;
-        Some(list.into_iter().map(|(key, value)| (self.at(key), self.at(value))).collect())
+        self.entries_of(raw, Shape::Map)
     }
 
     pub fn fields(&mut self, raw: Raw<'a>) -> Option<Vec<(Ident, Raw<'a>)>> {
-        let Fields(list) = self.read(raw)?;
-        let list: Vec<(Ident, Raw)> = list.into_iter().map(|(name, value)| (self.key(name), self.at(value))).collect();
+        let list = self.entries_of(raw, Shape::Fields)?.into_iter();
+        let list: Vec<_> = list.map(|(name, value)| (Ident::new(name.text, self.span(name)), value)).collect();
         let mut seen: FxHashMap<&str, Span> = FxHashMap::default();
         for (name, _) in &list {
             match seen.get(name.name.as_str()) {
@@ -301,44 +282,55 @@ impl<'a> Reader<'a> {
         Some(list)
     }
 
-    pub fn expect(&mut self, raw: Raw<'a>, shape: Shape, what: &str) -> Option<()> {
-        let found = shape_of(raw.text);
+    /// The fields of a group that may only have `known` ones.
+    pub fn record(&mut self, raw: Raw<'a>, of: &str, known: &[&str]) -> Option<Record<'a>> {
+        let fields = self.fields(raw)?.into_iter();
+        let (fields, unknown): (Vec<_>, Vec<_>) = fields.partition(|(name, _)| known.contains(&name.name.as_str()));
+        for (name, _) in unknown {
+            let error = Diagnostic::error("unknown-field", format!("{of} has no field `{}`", name.name));
+            self.report(match did_you_mean(&name, known.iter().copied()) {
+                Some(meant) => error.primary(name.span, format!("do you mean `{meant}`?")).fix(name.span, meant),
+                None => error.primary(name.span, "").help(format!("its fields are {}", known.join(", "))),
+            });
+        }
+        Some(Record(fields))
+    }
+
+    pub fn expect(&mut self, raw: Raw<'a>, shape: Shape<'static>, what: &str) -> Option<()> {
+        let found = raw.shape();
         if found == shape {
             return Some(());
         }
-        if shape == Shape::Str && found == Shape::Call(raw.text.len()) {
-            self.unquoted(raw, "write");
-            return None;
+        if shape == Shape::Str && found == Shape::Call(raw.text) {
+            return self.unquoted(raw, "write");
         }
-        self.wrong(raw, what);
-        None
+        self.wrong(raw, what)
     }
 
     /// Reports a name without quotation marks; `advice` introduces the fix.
-    pub fn unquoted(&mut self, raw: Raw<'a>, advice: &str) {
+    pub fn unquoted<T>(&mut self, raw: Raw<'a>, advice: &str) -> Option<T> {
         let (name, span) = (raw.text, self.span(raw));
-        self.report(
+        self.fail(
             Diagnostic::error("ron-type", format!("missing quotation marks around `{name}`"))
                 .primary(span, format!("{advice} `\"{name}\"`"))
                 .fix(span, format!("\"{name}\"")),
-        );
+        )
     }
 
     /// Reports that `raw` is not `what`.
-    pub fn wrong(&mut self, raw: Raw<'a>, what: &str) {
-        let found = shape_of(raw.text).describe();
-        let span = self.span(raw);
-        let message = format!("expected {what}, found {found}");
-        self.report(Diagnostic::error("ron-type", message).primary(span, ""));
+    pub fn wrong<T>(&mut self, raw: Raw<'a>, what: &str) -> Option<T> {
+        let message = format!("expected {what}, found {}", raw.shape().describe());
+        self.fail(Diagnostic::error("ron-type", message).primary(self.span(raw), ""))
     }
+}
 
-    pub fn unknown_field(&mut self, name: &Ident, of: &str, known: &[&str]) {
-        let mut diagnostic = Diagnostic::error("unknown-field", format!("{of} has no field `{}`", name.name));
-        diagnostic = match did_you_mean(name, known.iter().copied()) {
-            Some(meant) => diagnostic.primary(name.span, format!("do you mean `{meant}`?")).fix(name.span, meant),
-            None => diagnostic.primary(name.span, "").help(format!("its fields are {}", known.join(", "))),
-        };
-        self.report(diagnostic);
+/// The fields of a group in parentheses.
+pub(super) struct Record<'a>(pub Vec<(Ident, Raw<'a>)>);
+
+impl<'a> Record<'a> {
+    /// The values of a field: at most one, except after the error that it is repeated.
+    pub fn all(&self, name: &str) -> impl DoubleEndedIterator<Item = Raw<'a>> {
+        self.0.iter().filter(move |(field, _)| field.name == name).map(|(_, value)| *value)
     }
 }
 
@@ -349,43 +341,7 @@ pub fn too_deep(span: Span) -> Diagnostic {
 
 /// The offset of a position that ron reports.
 fn offset(text: &str, position: ron::error::Position) -> usize {
-    let mut start = 0;
-    for _ in 1..position.line {
-        match text[start..].find('\n') {
-            Some(at) => start += at + 1,
-            None => return text.len(),
-        }
-    }
+    let start: usize = text.split_inclusive('\n').take(position.line.saturating_sub(1)).map(str::len).sum();
     let line = &text[start..];
     start + line.char_indices().nth(position.col.saturating_sub(1)).map_or(line.len(), |(at, _)| at)
-}
-
-/// The form of a trimmed value, from its first characters.
-pub(super) fn shape_of(text: &str) -> Shape {
-    let bytes = text.as_bytes();
-    match bytes.first() {
-        Some(b'"') => Shape::Str,
-        Some(b'r') if bytes.get(1) == Some(&b'"') || text.starts_with("r#\"") || text.starts_with("r##") => Shape::Str,
-        Some(b'[') => Shape::List,
-        Some(b'{') => Shape::Map,
-        Some(b'(') => {
-            let inside = skip_blank(text, 1);
-            let name = name_length(&text[inside..]);
-            let after = skip_blank(text, inside + name);
-            let named = name > 0 && text[after..].starts_with(':') && !text[after..].starts_with("::");
-            if named || text[inside..].starts_with(')') { Shape::Fields } else { Shape::Tuple }
-        }
-        Some(b'0'..=b'9' | b'+' | b'-' | b'.') => Shape::Number,
-        Some(b'a'..=b'z' | b'A'..=b'Z' | b'_') => {
-            let name = name_length(text);
-            match &text[..name] {
-                "true" => Shape::Bool(true),
-                "false" => Shape::Bool(false),
-                "None" => Shape::Null,
-                "b" if text[1..].starts_with(['"', '\'']) => Shape::Other,
-                _ => Shape::Call(name),
-            }
-        }
-        _ => Shape::Other,
-    }
 }

@@ -1,10 +1,9 @@
 //! Files, definitions and sections.
 
 use super::Site;
-use super::raw::{Raw, Reader, Shape, shape_of};
+use super::raw::{Raw, Reader, Record, Shape};
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
-use crate::lexer::{TokenKind, Word};
 use crate::parser::VERSION;
 use crate::span::{Span, Spanned};
 
@@ -14,67 +13,57 @@ const IMPORT: &[&str] = &["names", "attributes"];
 const PARAM: &[&str] = &["type", "doc", "attributes"];
 const DATASET: &[&str] = &["doc", "attributes", "args", "fields"];
 
-/// A definition whose body is parsed later, once all signatures are known.
-struct Waiting<'a> {
-    definition: Definition,
-    body: Option<Raw<'a>>,
-}
-
 impl<'a> Reader<'a> {
     pub fn file(&mut self) -> File {
         let span = Span::new(self.source, 0, self.root.len());
         let mut file = File { source: self.source, version: None, items: vec![], span };
-        let Some(fields) = self.whole() else { return file };
-        let mut definitions: Vec<Waiting> = vec![];
-        let mut datasets: Vec<(Dataset, Option<Raw>)> = vec![];
+        let Some(fields) = self.record(Raw { text: self.root, start: 0 }, "the file", FILE) else { return file };
+        // Definitions and datasets, whose bodies are parsed once all signatures are known.
+        let mut waiting: Vec<(Item, Option<Raw>)> = vec![];
         let mut trains: Vec<Raw> = vec![];
-        for (name, raw) in fields {
+        for (name, raw) in fields.0 {
             match name.name.as_str() {
                 "dlc" => file.version = self.version(raw),
                 "imports" => self.imports(raw, &mut file.items),
-                "fns" => self.definitions(raw, DefinitionKind::Fn, &mut definitions),
-                "blocks" => self.definitions(raw, DefinitionKind::Block, &mut definitions),
-                "model" => definitions.extend(self.definition(raw, DefinitionKind::Model, None)),
+                "fns" | "blocks" => {
+                    let kind = if &*name == "fns" { DefinitionKind::Fn } else { DefinitionKind::Block };
+                    for (key, value) in self.map(raw, "a map from names to definitions").unwrap_or_default() {
+                        waiting.extend(self.definition(value, kind, Some(key)));
+                    }
+                }
+                "model" => waiting.extend(self.definition(raw, DefinitionKind::Model, None)),
                 "models" => {
                     for model in self.list(raw, "a list of models").unwrap_or_default() {
-                        definitions.extend(self.definition(model, DefinitionKind::Model, None));
+                        waiting.extend(self.definition(model, DefinitionKind::Model, None));
                     }
                 }
                 "datasets" => {
                     for (key, value) in self.map(raw, "a map of datasets").unwrap_or_default() {
-                        datasets.extend(self.dataset(key, value));
+                        waiting.extend(self.dataset(key, value));
                     }
                 }
                 "train" => trains.push(raw),
-                "trains" => trains.extend(self.list(raw, "a list of `train` sections").unwrap_or_default()),
-                _ => self.unknown_field(&name, "the file", FILE),
+                _ => trains.extend(self.list(raw, "a list of `train` sections").unwrap_or_default()),
             }
         }
+        waiting.sort_by_key(|(item, _)| matches!(item, Item::Dataset(_)));
+        let (items, bodies): (Vec<Item>, Vec<Option<Raw>>) = waiting.into_iter().unzip();
+        let imports = file.items.len();
+        file.items.extend(items);
         // Whether a string is a text depends on signatures, which may come later in the file.
-        let signatures = definitions.iter().map(|waiting| Item::Definition(waiting.definition.clone()));
-        let signatures = signatures.chain(datasets.iter().map(|(dataset, _)| Item::Dataset(dataset.clone())));
-        let items = file.items.iter().cloned().chain(signatures).collect();
-        self.texts.add_all(&File { items, ..file.clone() });
-        for Waiting { mut definition, body } in definitions {
-            match body.and_then(|raw| self.body(raw, &definition.params)) {
-                Some(body) => definition.body = body,
-                None if body.is_none() => self.missing("body", definition.kind.word(), definition.span),
-                None => {}
-            }
-            file.items.push(Item::Definition(definition));
-        }
-        for (mut dataset, fields) in datasets {
-            match fields {
-                Some(raw) => dataset.entries = self.entries(raw, false, true),
-                None => self.missing("fields", "dataset", dataset.span),
-            }
-            file.items.push(Item::Dataset(dataset));
-        }
-        for raw in trains {
-            if let Some(train) = self.train(raw) {
-                file.items.push(Item::Train(train));
+        self.texts.add_all(&file);
+        for (item, body) in file.items[imports..].iter_mut().zip(bodies) {
+            match (item, body) {
+                (Item::Definition(definition), Some(raw)) => {
+                    if let Some(body) = self.body(raw, &definition.params) {
+                        definition.body = body;
+                    }
+                }
+                (Item::Dataset(dataset), Some(raw)) => dataset.entries = self.entries(raw, false, true),
+                _ => {}
             }
         }
+        file.items.extend(trains.into_iter().filter_map(|raw| self.train(raw)).map(Item::Train));
         file
     }
 
@@ -85,8 +74,28 @@ impl<'a> Reader<'a> {
         );
     }
 
+    /// Reads the values of a field, of which the last counts.
+    fn field<T: Default>(
+        &mut self,
+        fields: &Record<'a>,
+        field: &str,
+        mut read: impl FnMut(&mut Self, Raw<'a>) -> T,
+    ) -> T {
+        fields.all(field).fold(T::default(), |_, value| read(self, value))
+    }
+
+    /// The value of a field that has to be there.
+    fn required(&mut self, fields: &Record<'a>, field: &str, what: &str, span: Span) -> Option<Raw<'a>> {
+        let value = fields.all(field).next_back();
+        if value.is_none() {
+            self.missing(field, what, span);
+        }
+        value
+    }
+
     fn version(&mut self, raw: Raw<'a>) -> Option<Spanned<u32>> {
-        let version = self.spanned_u32(raw)?;
+        let Ok(value) = raw.text.parse() else { return self.wrong(raw, "a version, like `1`") };
+        let version = Spanned::new(value, self.span(raw));
         if version.value != VERSION {
             self.report(
                 Diagnostic::error("bad-version", format!("this compiler supports version {VERSION} of the language"))
@@ -101,82 +110,52 @@ impl<'a> Reader<'a> {
     fn imports(&mut self, raw: Raw<'a>, items: &mut Vec<Item>) {
         for (key, value) in self.map(raw, "a map from files to lists of names").unwrap_or_default() {
             let Some(path) = self.text(key, "the path of a file") else { continue };
-            let (mut names, mut attributes, mut list) = (vec![], vec![], Some(value));
-            if shape_of(value.text) == Shape::Fields {
-                list = None;
-                for (field, value) in self.fields(value).unwrap_or_default() {
-                    match field.name.as_str() {
-                        "names" => list = Some(value),
-                        "attributes" => attributes = self.attributes_in(value),
-                        _ => self.unknown_field(&field, "an import", IMPORT),
-                    }
-                }
-                if list.is_none() {
-                    let span = self.span(value);
-                    self.missing("names", "import", span);
-                }
+            let (mut attributes, mut list) = (vec![], Some(value));
+            if value.shape() == Shape::Fields {
+                let Some(fields) = self.record(value, "an import", IMPORT) else { continue };
+                list = self.required(&fields, "names", "import", self.span(value));
+                attributes = self.preamble(&fields).1;
             }
-            for name in list.and_then(|list| self.list(list, "a list of names")).unwrap_or_default() {
-                if let Some(text) = self.text(name, "a name, like `\"x\"` or `\"x as y\"`") {
-                    names.extend(self.fragment(&text, |p| p.import_name()));
-                }
-            }
+            let list = list.and_then(|list| self.list(list, "a list of names")).unwrap_or_default().into_iter();
+            let what = "a name, like `\"x\"` or `\"x as y\"`";
+            let names = list.filter_map(|name| self.parsed(name, what, |p| p.import_name())).collect();
             let span = self.span(key).to(self.span(value));
             items.push(Item::Import(Import { attributes, path: Spanned::new(path.value, path.span), names, span }));
         }
     }
 
-    fn definitions(&mut self, raw: Raw<'a>, kind: DefinitionKind, out: &mut Vec<Waiting<'a>>) {
-        for (key, value) in self.map(raw, "a map from names to definitions").unwrap_or_default() {
-            out.extend(self.definition(value, kind, Some(key)));
-        }
-    }
-
-    fn definition(&mut self, raw: Raw<'a>, kind: DefinitionKind, name: Option<Raw<'a>>) -> Option<Waiting<'a>> {
+    /// The definition without its body, and the body; the key is its name, if there is one.
+    fn definition(
+        &mut self,
+        raw: Raw<'a>,
+        kind: DefinitionKind,
+        key: Option<Raw<'a>>,
+    ) -> Option<(Item, Option<Raw<'a>>)> {
         let (span, before) = (self.span(raw), self.diagnostics.len());
         self.expect(raw, Shape::Fields, &format!("a {}, `(…)` with named fields", kind.word()))?;
-        let mut definition = Definition {
-            docs: Docs::default(),
-            attributes: vec![],
-            kind,
-            name: Ident::new("", span),
-            params: vec![],
-            results: vec![],
-            body: Body::Block(Block { stmts: vec![], span }),
-            span,
-        };
-        let mut args = vec![];
-        let mut body = None;
-        let mut outputs = false;
-        let mut own_name = name.and_then(|raw| self.name_in(raw, "a name"));
-        for (field, value) in self.fields(raw)? {
-            match field.name.as_str() {
-                "name" if name.is_none() => own_name = self.name_in(value, "a name"),
-                "doc" => definition.docs = self.docs_in(value),
-                "attributes" => definition.attributes = self.attributes_in(value),
-                "inputs" => definition.params = self.params(value),
-                "args" => args = self.params(value),
-                "outputs" => {
-                    outputs = true;
-                    definition.results = self.results(value, kind);
-                }
-                "body" => body = Some(value),
-                _ if name.is_some() => self.unknown_field(&field, &format!("a {}", kind.word()), &DEFINITION[1..]),
-                _ => self.unknown_field(&field, &format!("a {}", kind.word()), DEFINITION),
-            }
+        let known = if key.is_some() { &DEFINITION[1..] } else { DEFINITION };
+        let key_name = key.and_then(|key| self.name_in(key, "a name"));
+        let fields = self.record(raw, &format!("a {}", kind.word()), known)?;
+        let name = key_name.or(self.field(&fields, "name", |reader, name| reader.name_in(name, "a name")));
+        let (docs, attributes) = self.preamble(&fields);
+        let mut params = self.field(&fields, "inputs", Self::params);
+        params.append(&mut self.field(&fields, "args", Self::params));
+        let results = self.field(&fields, "outputs", |reader, outputs| reader.results(outputs, kind));
+        if kind == DefinitionKind::Model {
+            self.required(&fields, "outputs", "model", span);
         }
-        definition.params.append(&mut args);
-        if kind == DefinitionKind::Model && !outputs {
-            self.missing("outputs", "model", span);
+        if name.is_none() && key.is_none() && self.diagnostics.len() == before {
+            self.missing("name", kind.word(), span);
         }
-        match own_name {
-            Some(name) => definition.name = name,
-            None if name.is_none() && self.diagnostics.len() == before => {
-                self.missing("name", kind.word(), span);
-            }
-            None => {}
-        }
-        Some(Waiting { definition, body })
+        let name = name.unwrap_or(Ident::new("", span));
+        let body = Body::Block(Block { stmts: vec![], span });
+        let definition = Definition { docs, attributes, kind, name, params, results, body, span };
+        Some((Item::Definition(definition), self.required(&fields, "body", kind.word(), span)))
+    }
+
+    /// The documentation and the attributes of anything.
+    fn preamble(&mut self, fields: &Record<'a>) -> (Docs, Vec<Attribute>) {
+        (self.field(fields, "doc", Self::docs_in), self.field(fields, "attributes", Self::attributes_in))
     }
 
     /// `{ "hidden": "int = 128" }`.
@@ -184,28 +163,15 @@ impl<'a> Reader<'a> {
         let mut params = vec![];
         for (key, value) in self.map(raw, "a map from names to types").unwrap_or_default() {
             let name = self.name_in(key, "an argument's name");
-            let (mut docs, mut attributes) = (Docs::default(), vec![]);
-            let ty = if shape_of(value.text) == Shape::Fields {
-                let mut ty = None;
-                for (field, value) in self.fields(value).unwrap_or_default() {
-                    match field.name.as_str() {
-                        "type" => ty = Some(value),
-                        "doc" => docs = self.docs_in(value),
-                        "attributes" => attributes = self.attributes_in(value),
-                        _ => self.unknown_field(&field, "an argument", PARAM),
-                    }
-                }
-                if ty.is_none() {
-                    let span = self.span(value);
-                    self.missing("type", "argument", span);
-                }
-                ty
-            } else {
-                Some(value)
-            };
+            let (mut docs, mut attributes, mut ty) = (Docs::default(), vec![], Some(value));
+            if value.shape() == Shape::Fields {
+                let Some(fields) = self.record(value, "an argument", PARAM) else { continue };
+                (docs, attributes) = self.preamble(&fields);
+                ty = self.required(&fields, "type", "argument", self.span(value));
+            }
             let span = self.span(key).to(self.span(value));
-            let text = ty.and_then(|ty| self.text(ty, "a type, like `\"[B]\"` or `\"int = 1\"`"));
-            let read = text.and_then(|text| self.fragment(&text, |p| p.ty_and_default()));
+            let what = "a type, like `\"[B]\"` or `\"int = 1\"`";
+            let read = ty.and_then(|ty| self.parsed(ty, what, |p| p.ty_and_default()));
             // Keep an argument whose type has errors: the body may refer to it.
             let unknown = || (Type { kind: TypeKind::Data { dtype: None, dims: vec![] }, span }, None);
             let (ty, default) = read.unwrap_or_else(unknown);
@@ -217,10 +183,9 @@ impl<'a> Reader<'a> {
     /// `{ "logits": "[B, 10]" }`; for a `fn` or `block` also `["[B, 10]"]`.
     fn results(&mut self, raw: Raw<'a>, kind: DefinitionKind) -> Vec<ResultDecl> {
         let mut results = vec![];
-        if kind != DefinitionKind::Model && shape_of(raw.text) == Shape::List {
+        if kind != DefinitionKind::Model && raw.shape() == Shape::List {
             for value in self.list(raw, "a list of types").unwrap_or_default() {
-                let Some(text) = self.text(value, "a type") else { continue };
-                let Some(ty) = self.fragment(&text, |p| p.ty()) else { continue };
+                let Some(ty) = self.parsed(value, "a type", |p| p.ty()) else { continue };
                 let span = self.span(value);
                 results.push(ResultDecl { name: None, ty, span });
             }
@@ -236,51 +201,37 @@ impl<'a> Reader<'a> {
         }
         for (key, value) in named.unwrap_or_default() {
             let name = self.name_in(key, "a result's name");
-            let Some(text) = self.text(value, "a type, like `\"[B, 10]\"`") else { continue };
-            let Some(ty) = self.fragment(&text, |p| p.ty()) else { continue };
+            let Some(ty) = self.parsed(value, "a type, like `\"[B, 10]\"`", |p| p.ty()) else { continue };
             let span = self.span(key).to(self.span(value));
             results.push(ResultDecl { name, ty, span });
         }
         results
     }
 
-    fn dataset(&mut self, key: Raw<'a>, raw: Raw<'a>) -> Option<(Dataset, Option<Raw<'a>>)> {
+    fn dataset(&mut self, key: Raw<'a>, raw: Raw<'a>) -> Option<(Item, Option<Raw<'a>>)> {
         self.expect(raw, Shape::Fields, "a dataset, `(fields: {…})`")?;
         let name = self.name_in(key, "a dataset's name");
         let span = self.span(key).to(self.span(raw));
-        let (mut docs, mut attributes, mut params, mut fields) = (Docs::default(), vec![], vec![], None);
-        for (field, value) in self.fields(raw)? {
-            match field.name.as_str() {
-                "doc" => docs = self.docs_in(value),
-                "attributes" => attributes = self.attributes_in(value),
-                "args" => params = self.params(value),
-                "fields" => fields = Some(value),
-                _ => self.unknown_field(&field, "a dataset", DATASET),
-            }
-        }
-        Some((Dataset { docs, attributes, name: name?, params, entries: vec![], span }, fields))
+        let fields = self.record(raw, "a dataset", DATASET)?;
+        let (docs, attributes) = self.preamble(&fields);
+        let params = self.field(&fields, "args", Self::params);
+        let dataset = Dataset { docs, attributes, name: name?, params, entries: vec![], span };
+        Some((Item::Dataset(dataset), self.required(&fields, "fields", "dataset", span)))
     }
 
     fn train(&mut self, raw: Raw<'a>) -> Option<Train> {
         self.expect(raw, Shape::Fields, "a `train` section, `(model: \"…\", …)`")?;
         let span = self.span(raw);
-        let fields = self.fields(raw)?;
-        let model = match fields.iter().find(|(name, _)| name.name == "model") {
-            Some((_, value)) => self.reference_in(*value, "the name of a model")?,
-            None => {
-                self.missing("model", "train section", span);
-                return None;
-            }
-        };
-        let (docs, attributes) = (Docs::default(), vec![]);
-        let mut train = Train { docs, attributes, name: None, model, args: vec![], entries: vec![], span };
-        for (name, value) in fields {
+        let fields = Record(self.fields(raw)?);
+        self.required(&fields, "model", "train section", span)?;
+        let model = fields.all("model").next().and_then(|model| self.reference_in(model, "the name of a model"))?;
+        let name = self.field(&fields, "name", |reader, name| reader.reference_in(name, "the name of a training"));
+        let (docs, attributes) = self.preamble(&fields);
+        let args = self.field(&fields, "args", |reader, args| reader.model_args(args, &model));
+        let mut train = Train { docs, attributes, name, model, args, entries: vec![], span };
+        for (name, value) in fields.0 {
             match name.name.as_str() {
-                "model" => {}
-                "name" => train.name = self.reference_in(value, "the name of a training"),
-                "doc" => train.docs = self.docs_in(value),
-                "attributes" => train.attributes = self.attributes_in(value),
-                "args" => train.args = self.model_args(value, &train.model),
+                "model" | "name" | "doc" | "attributes" | "args" => {}
                 "settings" => train.entries.append(&mut self.entries(value, true, false)),
                 _ => {
                     let span = name.span.to(self.span(value));
@@ -297,17 +248,16 @@ impl<'a> Reader<'a> {
 
     /// `{ "classes": 102 }`, or positional: `[102, (hidden: 3)]`.
     fn model_args(&mut self, raw: Raw<'a>, model: &Ident) -> Vec<Arg> {
-        let mut args: Vec<Arg> = vec![];
+        let mut call = Call { callee: model.clone(), args: vec![], name: None, span: self.span(raw) };
         let mut named: Vec<(Ident, Raw)> = vec![];
-        if shape_of(raw.text) == Shape::List {
+        if raw.shape() == Shape::List {
             for item in self.list(raw, "arguments").unwrap_or_default() {
-                if shape_of(item.text) == Shape::Fields {
+                if item.shape() == Shape::Fields {
                     for (name, value) in self.fields(item).unwrap_or_default() {
                         named.extend(self.reference(&name, "an argument's name").map(|name| (name, value)));
                     }
-                } else if let Some(value) = self.value(item, self.texts.placed(model, args.len(), Site::Layer)) {
-                    let span = self.span(item);
-                    args.push(Arg { name: None, value, span });
+                } else {
+                    self.placed_arg(&mut call, item, Site::Layer);
                 }
             }
         } else {
@@ -316,12 +266,9 @@ impl<'a> Reader<'a> {
             }
         }
         for (name, raw) in named {
-            if let Some(value) = self.value(raw, self.texts.named(model, &name)) {
-                let span = name.span.to(self.span(raw));
-                args.push(Arg { name: Some(name), value, span });
-            }
+            self.named_arg(&mut call, name, raw);
         }
-        args
+        call.args
     }
 
     /// `{ "image": […], "let spots": "…", "update d.**": {…} }`.
@@ -336,9 +283,8 @@ impl<'a> Reader<'a> {
     fn entry(&mut self, key: Raw<'a>, mut raw: Raw<'a>, updates: bool, flows: bool) -> Option<Entry> {
         let span = self.span(key).to(self.span(raw));
         let (mut docs, mut attributes) = (Docs::default(), vec![]);
-        while let Shape::Call(length) = shape_of(raw.text)
-            && let name @ ("doc" | "attributes") = &raw.text[..length]
-            && let [first, inner] = self.step_args(raw, length)?[..]
+        while let Shape::Call(name @ ("doc" | "attributes")) = raw.shape()
+            && let [first, inner] = self.step_args(raw, name)?[..]
         {
             match name {
                 "doc" => docs = self.docs_in(first),
@@ -349,19 +295,17 @@ impl<'a> Reader<'a> {
         let key = self.text(key, "a name")?;
         let kind = match key.value.split_once(' ') {
             Some(("let", _)) => {
-                let pattern = self.fragment(&key, |p| p.entry_key())?;
-                let EntryKey::Let(pattern) = pattern else { return None };
+                let pattern = self.fragment(&key, |p| p.after_word(|p| p.pattern()))?;
                 EntryKind::Let { pattern, value: self.flow(raw)? }
             }
             Some(("fit", _)) if flows => {
-                let EntryKey::Fit(name) = self.fragment(&key, |p| p.entry_key())? else { return None };
+                let name = self.fragment(&key, |p| p.after_word(|p| p.name("a name")))?;
                 EntryKind::Fit { name, value: self.flow(raw)? }
             }
             Some(("update", _)) if updates => {
                 let target = match key.value["update ".len()..].trim_start() {
                     written if written.starts_with(['"', '[']) => {
-                        let EntryKey::Update(target) = self.fragment(&key, |p| p.entry_key())? else { return None };
-                        target
+                        self.fragment(&key, |p| p.after_word(|p| p.update_target()))?
                     }
                     pattern => Expr { kind: ExprKind::Str(Str::from_text(pattern)), span: key.span },
                 };
@@ -377,33 +321,5 @@ impl<'a> Reader<'a> {
             }
         };
         Some(Entry { docs, attributes, kind, span })
-    }
-}
-
-/// The key of an entry that is more than a name.
-pub(crate) enum EntryKey {
-    Let(Pattern),
-    Fit(Ident),
-    Update(Expr),
-}
-
-impl Spans for EntryKey {
-    fn each_span(&mut self, f: &mut dyn FnMut(&mut Span)) {
-        match self {
-            EntryKey::Let(pattern) => pattern.each_span(f),
-            EntryKey::Fit(name) => name.each_span(f),
-            EntryKey::Update(target) => target.each_span(f),
-        }
-    }
-}
-
-impl crate::parser::Parser<'_> {
-    /// `let x`, `fit m` or `update "d.**"`, the key of an entry.
-    fn entry_key(&mut self) -> crate::parser::Parsed<EntryKey> {
-        Ok(match self.key_word() {
-            TokenKind::Word(Word::Let) => EntryKey::Let(self.pattern()?),
-            TokenKind::Word(Word::Fit) => EntryKey::Fit(self.name("a name")?),
-            _ => EntryKey::Update(self.update_target()?),
-        })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ast::{Definition, File, Item, Param, Type, TypeKind};
+use crate::ast::{Dataset, Definition, File, Item, Param, Type, TypeKind};
 
 /// How a RON string is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,19 +24,10 @@ pub(super) enum Site {
     Layer,
 }
 
-/// A parameter of a signature.
-#[derive(Clone, Debug)]
-struct Parameter {
-    name: String,
-    is_text: bool,
-    is_positional: bool,
-    is_data: bool,
-}
-
 /// The signatures in scope of a file: its definitions and imports, which shadow those of the library.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Texts {
-    known: BTreeMap<String, Vec<Parameter>>,
+    known: BTreeMap<String, Vec<Param>>,
     /// Names imported from files that were not read.
     unknown: BTreeSet<String>,
     everywhere: Option<&'static Texts>,
@@ -56,36 +47,34 @@ impl Texts {
         let imported = file.imports().flat_map(|import| &import.names).map(|name| &name.local().name);
         self.unknown.extend(imported.filter(|name| !self.known.contains_key(*name)).cloned());
         for item in &file.items {
-            match item {
-                Item::Definition(Definition { name, .. }) => self.add(name, item),
-                Item::Dataset(dataset) => self.add(&dataset.name, item),
-                Item::Import(_) | Item::Train(_) => {}
+            if let Item::Definition(Definition { name, .. }) | Item::Dataset(Dataset { name, .. }) = item {
+                self.add(name, item);
             }
         }
     }
 
     /// Adds an item under its local name.
     pub fn add(&mut self, name: &str, item: &Item) {
-        if let Some(parameters) = of_item(item) {
-            self.unknown.remove(name);
-            self.known.insert(name.to_owned(), parameters);
-        }
+        let params = match item {
+            Item::Definition(definition) => &definition.params,
+            Item::Dataset(dataset) => &dataset.params,
+            Item::Import(_) | Item::Train(_) => return,
+        };
+        self.unknown.remove(name);
+        self.known.insert(name.to_owned(), params.clone());
     }
 
     /// How this keyword argument is parsed.
     pub(super) fn named(&self, callee: &str, argument: &str) -> Mode {
-        let is_text = self.signature(callee).iter().any(|parameter| parameter.is_text && parameter.name == argument);
-        self.mode(callee, is_text)
+        self.mode(callee, self.takes_text(callee, argument))
     }
 
     /// How the positional argument of this index is parsed.
     pub(super) fn placed(&self, callee: &str, number: usize, site: Site) -> Mode {
-        let signature = self.signature(callee);
-        let mut positional =
-            signature.iter().filter(|parameter| parameter.is_positional && !(site == Site::Layer && parameter.is_data));
-        let parameter = positional.nth(number + usize::from(site == Site::Step));
-        let is_text = parameter.is_some_and(|parameter| parameter.is_text);
-        self.mode(callee, is_text)
+        let from_data = |param: &Param| site == Site::Layer && matches!(param.ty.kind, TypeKind::Data { .. });
+        let positional = |param: &&Param| param.default.is_none() && !from_data(param);
+        let param = self.signature(callee).iter().filter(positional).nth(number + usize::from(site == Site::Step));
+        self.mode(callee, param.is_some_and(|param| takes_text(&param.ty)))
     }
 
     fn mode(&self, callee: &str, is_text: bool) -> Mode {
@@ -94,11 +83,14 @@ impl Texts {
 
     /// How the value of a setting of `train` is parsed.
     pub(super) fn setting(&self, name: &str) -> Mode {
-        let settings = self.everywhere.map_or(&[][..], |texts| texts.signature(SETTINGS));
-        mode(settings.iter().any(|parameter| parameter.is_text && parameter.name == name))
+        mode(self.everywhere.is_some_and(|texts| texts.takes_text(SETTINGS, name)))
     }
 
-    fn signature(&self, callee: &str) -> &[Parameter] {
+    fn takes_text(&self, callee: &str, argument: &str) -> bool {
+        self.signature(callee).iter().any(|param| param.name.name == argument && takes_text(&param.ty))
+    }
+
+    fn signature(&self, callee: &str) -> &[Param] {
         match (self.known.get(callee), self.everywhere) {
             (Some(own), _) => own,
             (None, Some(everywhere)) => everywhere.signature(callee),
@@ -109,21 +101,6 @@ impl Texts {
 
 fn mode(is_text: bool) -> Mode {
     if is_text { Mode::Text } else { Mode::Expr }
-}
-
-fn of_item(item: &Item) -> Option<Vec<Parameter>> {
-    let params = match item {
-        Item::Definition(definition) => &definition.params,
-        Item::Dataset(dataset) => &dataset.params,
-        Item::Import(_) | Item::Train(_) => return None,
-    };
-    let parameter = |param: &Param| Parameter {
-        name: param.name.name.clone(),
-        is_text: takes_text(&param.ty),
-        is_positional: param.default.is_none(),
-        is_data: matches!(param.ty.kind, TypeKind::Data { .. }),
-    };
-    Some(params.iter().map(parameter).collect())
 }
 
 fn takes_text(ty: &Type) -> bool {

@@ -1,10 +1,11 @@
 //! Values and calls.
 
-use super::raw::{Raw, Reader, Shape, shape_of};
-use super::{Mode, STEPS, Site};
+use super::raw::{Raw, Reader, Shape};
+use super::{Mode, Site, is_step};
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
 use crate::lexer::TokenKind;
+use crate::span::Span;
 
 impl<'a> Reader<'a> {
     /// The value of an argument or a setting.
@@ -14,7 +15,7 @@ impl<'a> Reader<'a> {
 
     fn value_inside(&mut self, raw: Raw<'a>, mode: Mode) -> Option<Expr> {
         let span = self.span(raw);
-        let kind = match shape_of(raw.text) {
+        let kind = match raw.shape() {
             Shape::Str if mode != Mode::Expr => {
                 let text = self.text(raw, "a text")?;
                 ExprKind::Str(self.string_body(&text)?)
@@ -43,141 +44,112 @@ impl<'a> Reader<'a> {
                 }
                 ExprKind::Tuple(parts)
             }
-            Shape::Call(length) => match &raw.text[..length] {
-                "text" => {
-                    let inner = self.only_argument(raw, "text")?;
-                    let text = self.text(inner, "a text")?;
-                    ExprKind::Str(self.string_body(&text)?)
-                }
-                "expr" => {
-                    let inner = self.only_argument(raw, "expr")?;
-                    return self.expr_in(inner, "an expression, a string");
-                }
-                "Some" => {
-                    let inner = self.only_argument(raw, "Some")?;
-                    return self.value(inner, mode);
-                }
-                _ if raw.text.len() == length => {
-                    self.unquoted(raw, "an expression is a string:");
-                    return None;
-                }
-                _ => ExprKind::Call(self.call(raw, length, Site::Value)?),
-            },
-            Shape::Fields | Shape::Other => {
-                self.wrong(raw, "a value");
-                return None;
+            Shape::Call("text") => {
+                let inner = self.only_argument(raw, "text")?;
+                let text = self.text(inner, "a text")?;
+                ExprKind::Str(self.string_body(&text)?)
             }
+            Shape::Call("expr") => {
+                let inner = self.only_argument(raw, "expr")?;
+                return self.expr_in(inner, "an expression, a string");
+            }
+            Shape::Call("Some") => {
+                let inner = self.only_argument(raw, "Some")?;
+                return self.value(inner, mode);
+            }
+            Shape::Call(name) if name == raw.text => return self.unquoted(raw, "an expression is a string:"),
+            Shape::Call(name) => ExprKind::Call(self.call(raw, name, Site::Value)?),
+            Shape::Fields | Shape::Other => return self.wrong(raw, "a value"),
         };
         Some(Expr { kind, span })
     }
 
     fn number(&mut self, raw: Raw<'a>) -> Option<Expr> {
         let span = self.span(raw);
-        let (negative, digits) = match raw.text.strip_prefix('-') {
-            Some(digits) => (true, digits),
-            None => (false, raw.text),
-        };
-        let kind = match crate::lexer::number_value(digits) {
+        let digits = raw.text.strip_prefix('-');
+        let kind = match crate::lexer::number_value(digits.unwrap_or(raw.text)) {
             Ok(TokenKind::Int(value)) => ExprKind::Int(value),
             Ok(TokenKind::Float(value)) => ExprKind::Float(value),
             Ok(_) => return None,
-            Err((message, _)) => {
-                self.report(Diagnostic::error("bad-number", message).primary(span, ""));
-                return None;
-            }
+            Err((message, _)) => return self.fail(Diagnostic::error("bad-number", message).primary(span, "")),
         };
         let number = Expr { kind, span };
-        if !negative {
+        if digits.is_none() {
             return Some(number);
         }
         Some(Expr { kind: ExprKind::Unary { op: UnaryOp::Neg, operand: Box::new(number) }, span })
     }
 
-    /// The contents of the parentheses after a name of this length, empty if there are none.
-    fn brackets(&self, raw: Raw<'a>, length: usize) -> Option<Raw<'a>> {
-        let start = super::lex::skip_blank(raw.text, length);
+    /// The parentheses after the name of a call, if there are any.
+    fn brackets(&self, raw: Raw<'a>, name: &str) -> Option<Raw<'a>> {
+        let start = super::lex::skip_blank(raw.text, name.len());
         let text = &raw.text[start..];
         (!text.is_empty()).then_some(Raw { text, start: raw.start + start })
     }
 
     /// The arguments of a step without names: `let("x", …)`.
-    pub fn step_args(&mut self, raw: Raw<'a>, length: usize) -> Option<Vec<Raw<'a>>> {
-        match self.brackets(raw, length) {
-            None => Some(vec![]),
-            Some(inside) if shape_of(inside.text) == Shape::Tuple => self.tuple(inside),
-            Some(inside) => {
-                let empty = self.fields(inside)?.is_empty();
-                if !empty {
-                    let name = &raw.text[..length];
-                    let span = self.span(inside);
-                    self.report(
-                        Diagnostic::error("ron-type", format!("`{name}` takes positional arguments only"))
-                            .primary(span, ""),
-                    );
-                    return None;
-                }
-                Some(vec![])
-            }
+    pub fn step_args(&mut self, raw: Raw<'a>, name: &str) -> Option<Vec<Raw<'a>>> {
+        let Some(inside) = self.brackets(raw, name) else { return Some(vec![]) };
+        if inside.shape() == Shape::Tuple {
+            return self.tuple(inside);
         }
+        if self.fields(inside)?.is_empty() {
+            return Some(vec![]);
+        }
+        let message = format!("`{name}` takes positional arguments only");
+        self.fail(Diagnostic::error("ron-type", message).primary(self.span(inside), ""))
     }
 
     /// The only argument of `text(…)` and its like.
     pub fn only_argument(&mut self, raw: Raw<'a>, name: &str) -> Option<Raw<'a>> {
-        let args = self.step_args(raw, name.len())?;
-        if let [only] = args[..] {
+        if let [only] = self.step_args(raw, name)?[..] {
             return Some(only);
         }
-        let span = self.span(raw);
-        self.report(Diagnostic::error("ron-type", format!("`{name}(…)` takes one value")).primary(span, ""));
-        None
+        self.fail(Diagnostic::error("ron-type", format!("`{name}(…)` takes one value")).primary(self.span(raw), ""))
     }
 
     /// `linear(out: 10)`, `cat("a", "b")`, `conv2d(6, 5, (padding: 2))`, or `call("block", { … })`.
-    pub fn call(&mut self, raw: Raw<'a>, length: usize, site: Site) -> Option<Call> {
-        let name = &raw.text[..length];
+    pub fn call(&mut self, raw: Raw<'a>, name: &str, site: Site) -> Option<Call> {
         let span = self.span(raw);
         if name == "call" {
-            return self.explicit_call(raw, length, site);
+            return self.explicit_call(raw, site);
         }
-        if STEPS.contains(&name) {
-            self.report(
-                Diagnostic::error("misplaced", format!("expected a value, found the step `{name}`"))
-                    .primary(span, "only allowed in a `body`"),
-            );
-            return None;
+        if is_step(name) {
+            let message = format!("expected a value, found the step `{name}`");
+            return self.fail(Diagnostic::error("misplaced", message).primary(span, "only allowed in a `body`"));
         }
-        let callee = Ident::new(name, crate::span::Span { end: span.start + length as u32, ..span });
+        let callee = Ident::new(name, Span { end: span.start + name.len() as u32, ..span });
         let callee = self.reference(&callee, "the name of the callee")?;
         let mut call = Call { callee, args: vec![], name: None, span };
-        let Some(inside) = self.brackets(raw, length) else { return Some(call) };
-        if shape_of(inside.text) == Shape::Fields {
-            let fields = self.fields(inside)?;
-            self.named_args(&mut call, fields);
-            return Some(call);
+        let Some(inside) = self.brackets(raw, name) else { return Some(call) };
+        let (mut placed, mut named) = (vec![], Some(inside));
+        if inside.shape() != Shape::Fields {
+            placed = self.tuple(inside)?;
+            named = if placed.len() > 1 { placed.pop_if(|last| last.shape() == Shape::Fields) } else { None };
         }
-        let items = self.tuple(inside)?;
-        for (i, item) in items.iter().enumerate() {
-            if i + 1 == items.len() && i > 0 && shape_of(item.text) == Shape::Fields {
-                let fields = self.fields(*item)?;
-                self.named_args(&mut call, fields);
-            } else {
-                self.placed_arg(&mut call, *item, site);
+        for item in placed {
+            self.placed_arg(&mut call, item, site);
+        }
+        for (name, value) in named.map_or(Some(vec![]), |named| self.fields(named))? {
+            if name.name == "as" {
+                call.name = self.instance_name_in(value);
+            } else if let Some(name) = self.reference(&name, "an argument's name") {
+                self.named_arg(&mut call, name, value);
             }
         }
         Some(call)
     }
 
-    fn explicit_call(&mut self, raw: Raw<'a>, length: usize, site: Site) -> Option<Call> {
+    fn explicit_call(&mut self, raw: Raw<'a>, site: Site) -> Option<Call> {
         let span = self.span(raw);
-        let items = self.step_args(raw, length)?;
+        let items = self.step_args(raw, "call")?;
         let Some((first, rest)) = items.split_first() else {
-            self.report(Diagnostic::error("ron-type", "missing name of the callee in `call`").primary(span, ""));
-            return None;
+            return self.fail(Diagnostic::error("ron-type", "missing name of the callee in `call`").primary(span, ""));
         };
         let callee = self.reference_in(*first, "the name of the callee")?;
         let mut call = Call { callee, args: vec![], name: None, span };
         for item in rest {
-            match shape_of(item.text) {
+            match item.shape() {
                 Shape::List => {
                     for value in self.list(*item, "arguments")? {
                         self.placed_arg(&mut call, value, site);
@@ -190,23 +162,13 @@ impl<'a> Reader<'a> {
                     }
                 }
                 Shape::Str | Shape::Call(_) => call.name = self.instance_name_in(*item),
-                _ => self.wrong(*item, "arguments in `{…}` or `[…]`, or a name"),
+                _ => drop(self.wrong::<()>(*item, "arguments in `{…}` or `[…]`, or a name")),
             }
         }
         Some(call)
     }
 
-    fn named_args(&mut self, call: &mut Call, fields: Vec<(Ident, Raw<'a>)>) {
-        for (name, value) in fields {
-            if name.name == "as" {
-                call.name = self.instance_name_in(value);
-            } else if let Some(name) = self.reference(&name, "an argument's name") {
-                self.named_arg(call, name, value);
-            }
-        }
-    }
-
-    fn named_arg(&mut self, call: &mut Call, name: Ident, raw: Raw<'a>) {
+    pub fn named_arg(&mut self, call: &mut Call, name: Ident, raw: Raw<'a>) {
         let mode = self.texts.named(&call.callee, &name);
         if let Some(value) = self.value(raw, mode) {
             let span = name.span.to(self.span(raw));
@@ -214,7 +176,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn placed_arg(&mut self, call: &mut Call, raw: Raw<'a>, site: Site) {
+    pub fn placed_arg(&mut self, call: &mut Call, raw: Raw<'a>, site: Site) {
         let mode = self.texts.placed(&call.callee, call.args.len(), site);
         if let Some(value) = self.value(raw, mode) {
             let span = self.span(raw);
@@ -224,47 +186,44 @@ impl<'a> Reader<'a> {
 
     /// A value that may be a pipeline: a list is one.
     pub fn flow(&mut self, raw: Raw<'a>) -> Option<Expr> {
-        if shape_of(raw.text) != Shape::List {
+        if raw.shape() != Shape::List {
             return self.value(raw, Mode::Expr);
         }
         let items = self.list(raw, "a pipeline")?;
-        let Some((first, rest)) = items.split_first() else {
-            let span = self.span(raw);
-            self.report(Diagnostic::error("ron-type", "a pipeline has at least one step").primary(span, ""));
-            return None;
+        let Some((first, steps)) = items.split_first() else {
+            let error = Diagnostic::error("ron-type", "a pipeline has at least one step");
+            return self.fail(error.primary(self.span(raw), ""));
         };
-        let head = match shape_of(first.text) {
-            // a step `relu` means `relu()`
-            Shape::Call(length) if !["text", "expr", "Some"].contains(&&first.text[..length]) => {
-                let call = self.call(*first, length, Site::Value)?;
-                Expr { span: call.span, kind: ExprKind::Call(call) }
-            }
+        let head = match first.shape() {
+            Shape::Call(name) if !["text", "expr", "Some"].contains(&name) => self.call_value(*first, name)?,
             _ => self.value(*first, Mode::Expr)?,
         };
-        let mut steps = vec![];
-        for item in rest {
-            steps.extend(self.pipe_step(*item));
-        }
-        if steps.is_empty() {
-            return Some(head);
-        }
-        Some(Expr { kind: ExprKind::Pipe { head: Box::new(head), steps }, span: self.span(raw) })
+        Some(self.pipeline(head, steps, self.span(raw)))
     }
 
-    /// A step after the first of a pipeline.
-    pub fn pipe_step(&mut self, raw: Raw<'a>) -> Option<Call> {
-        match shape_of(raw.text) {
-            Shape::Call(length) => self.call(raw, length, Site::Step),
-            _ => {
-                let span = self.span(raw);
-                let found = shape_of(raw.text).describe();
-                self.report(
-                    Diagnostic::error("ron-type", format!("expected a call, found {found}"))
-                        .primary(span, "the value before it would be discarded")
-                        .help("an expression can only start a pipeline; the other steps are calls, like `relu()`"),
-                );
-                None
-            }
+    /// A call as the head of a pipeline, where `relu` means `relu()`.
+    pub fn call_value(&mut self, raw: Raw<'a>, name: &str) -> Option<Expr> {
+        let call = self.call(raw, name, Site::Value)?;
+        Some(Expr { span: call.span, kind: ExprKind::Call(call) })
+    }
+
+    /// A pipeline, which is its head if there are no steps.
+    pub fn pipeline(&mut self, head: Expr, steps: &[Raw<'a>], span: Span) -> Expr {
+        let steps: Vec<Call> = steps.iter().filter_map(|step| self.pipe_step(*step)).collect();
+        if steps.is_empty() {
+            return head;
         }
+        Expr { kind: ExprKind::Pipe { head: Box::new(head), steps }, span }
+    }
+
+    fn pipe_step(&mut self, raw: Raw<'a>) -> Option<Call> {
+        if let Shape::Call(name) = raw.shape() {
+            return self.call(raw, name, Site::Step);
+        }
+        self.fail(
+            Diagnostic::error("ron-type", format!("expected a call, found {}", raw.shape().describe()))
+                .primary(self.span(raw), "the value before it would be discarded")
+                .help("an expression can only start a pipeline; the other steps are calls, like `relu()`"),
+        )
     }
 }

@@ -1,13 +1,16 @@
 //! Prints a tree as RON, for `dlc fmt --to=ron`. [`super::parse`] parses it to the same tree.
 
 use super::fragment::is_plain_name;
-use super::{Mode, STEPS, Site, Texts};
+use super::{Mode, Site, Texts, is_step};
 use crate::ast::*;
-use crate::print::{attribute_text, expr_text, float_text, pattern_text, str_body, type_and_default_text, type_text};
+use crate::print::{
+    attribute_text, expr_text, import_name_text, pattern_text, repeat_header, scan_header, str_body,
+    type_and_default_text, type_text,
+};
 
 mod layout;
 
-use layout::{Out, atom, call_of, fields, list, map, string, tuple};
+use layout::{Out, atom, call_of, fields, list, map, present, string, tuple};
 
 /// Prints a tree. Its own signatures and those of `known` decide which strings are texts; other imports are unknown.
 pub(crate) fn write(file: &File, known: &Texts) -> String {
@@ -25,98 +28,51 @@ struct Writer {
 
 impl Writer {
     fn file(&self, file: &File) -> Out {
-        let mut out: Vec<(String, Out)> = vec![];
-        let mut push = |name: &str, value: Out| out.push((name.to_owned(), value));
-        if let Some(version) = &file.version {
-            push("dlc", atom(version.value));
-        }
-        if file.imports().next().is_some() {
-            let names = |import: &Import| {
-                list(import.names.iter().map(|name| match &name.alias {
-                    Some(alias) => string(&format!("{} as {}", name.name.name, alias.name)),
-                    None => string(&name.name),
-                }))
-            };
-            let import = |import: &Import| {
-                let mut out = vec![("names".to_owned(), names(import))];
-                self.preamble(&Docs::default(), &import.attributes, &mut out);
-                if out.len() == 1 { names(import) } else { fields(out) }
-            };
-            push("imports", map(file.imports().map(|of| (string(&of.path.value), import(of)))));
-        }
-        for (field, kind) in [("fns", DefinitionKind::Fn), ("blocks", DefinitionKind::Block)] {
-            let mut of_kind = file.definitions().filter(|d| d.kind == kind).peekable();
-            if of_kind.peek().is_some() {
-                push(field, map(of_kind.map(|d| (string(&d.name), self.definition(d)))));
-            }
-        }
-        let mut models: Vec<Out> = file.models().map(|model| self.definition(model)).collect();
-        match models.len() {
-            0 => {}
-            1 => push("model", models.remove(0)),
-            _ => push("models", list(models)),
-        }
-        if file.datasets().next().is_some() {
-            push("datasets", map(file.datasets().map(|d| (string(&d.name), self.dataset(d)))));
-        }
-        let mut trains: Vec<Out> = file.trains().map(|train| self.train(train)).collect();
-        match trains.len() {
-            0 => {}
-            1 => push("train", trains.remove(0)),
-            _ => push("trains", list(trains)),
-        }
-        fields(out)
-    }
-
-    fn preamble(&self, docs: &Docs, attributes: &[Attribute], out: &mut Vec<(String, Out)>) {
-        if !docs.lines.is_empty() {
-            out.push(("doc".to_owned(), documentation(docs)));
-        }
-        if !attributes.is_empty() {
-            out.push(("attributes".to_owned(), list(attributes.iter().map(|a| string(&attribute_text(a))))));
-        }
-    }
-
-    fn params(&self, params: &[Param]) -> Out {
-        map(params.iter().map(|param| {
-            let ty = string(&type_and_default_text(&param.ty, param.default.as_ref()));
-            let mut extra = vec![("type".to_owned(), ty.clone())];
-            self.preamble(&param.docs, &param.attributes, &mut extra);
-            (string(&param.name), if extra.len() == 1 { ty } else { fields(extra) })
-        }))
+        let import = |import: &Import| {
+            let names = list(import.names.iter().map(|name| string(&import_name_text(name))));
+            (string(&import.path.value), with_extras("names", names, &Docs::default(), &import.attributes))
+        };
+        let of_kind = |kind| {
+            let definitions = file.definitions().filter(move |definition| definition.kind == kind);
+            map(definitions.map(|definition| (string(&definition.name), self.definition(definition)))).filled()
+        };
+        let models: Vec<Out> = file.models().map(|model| self.definition(model)).collect();
+        let trains: Vec<Out> = file.trains().map(|train| self.train(train)).collect();
+        fields(present([
+            ("dlc", file.version.as_ref().map(|version| atom(version.value))),
+            ("imports", map(file.imports().map(import)).filled()),
+            ("fns", of_kind(DefinitionKind::Fn)),
+            ("blocks", of_kind(DefinitionKind::Block)),
+            one_or_all("model", "models", models),
+            ("datasets", map(file.datasets().map(|d| (string(&d.name), self.dataset(d)))).filled()),
+            one_or_all("train", "trains", trains),
+        ]))
     }
 
     fn definition(&self, definition: &Definition) -> Out {
-        let mut out = vec![];
-        if definition.kind == DefinitionKind::Model {
-            out.push(("name".to_owned(), string(&definition.name)));
-        }
-        self.preamble(&definition.docs, &definition.attributes, &mut out);
         let data = |param: &&Param| matches!(param.ty.kind, TypeKind::Data { .. });
         let (inputs, args) = definition.params.split_at(definition.params.iter().take_while(data).count());
-        if !inputs.is_empty() {
-            out.push(("inputs".to_owned(), self.params(inputs)));
-        }
-        if !args.is_empty() {
-            out.push(("args".to_owned(), self.params(args)));
-        }
-        let results = &definition.results;
-        if results.iter().any(|result| result.name.is_none()) {
-            out.push(("outputs".to_owned(), list(results.iter().map(|result| string(&type_text(&result.ty))))));
-        } else if !results.is_empty() {
-            let named = results
-                .iter()
-                .filter_map(|result| Some((string(result.name.as_ref()?), string(&type_text(&result.ty)))));
-            out.push(("outputs".to_owned(), map(named)));
-        }
+        let names: Option<Vec<_>> = definition.results.iter().map(|result| result.name.as_ref()).collect();
+        let types = definition.results.iter().map(|result| string(&type_text(&result.ty)));
+        let outputs = match names {
+            Some(names) => map(names.into_iter().map(|name| string(name)).zip(types)),
+            None => list(types),
+        };
         let current = definition.params.iter().find(|param| data(param));
         let body = match &definition.body {
             Body::Expr(value) => string(&expr_text(value)),
             Body::Builtin => string(""),
             Body::Block(block) => self.body(block, current.map(|param| param.name.name.as_str())),
         };
-        out.push(("body".to_owned(), body));
-        fields(out)
+        fields(present([
+            ("name", (definition.kind == DefinitionKind::Model).then(|| string(&definition.name))),
+            ("doc", documentation(&definition.docs)),
+            ("attributes", attribute_list(&definition.attributes)),
+            ("inputs", params(inputs).filled()),
+            ("args", params(args).filled()),
+            ("outputs", outputs.filled()),
+            ("body", Some(body)),
+        ]))
     }
 
     /// A body that only returns a pipeline is printed as that pipeline; the first input is implicit.
@@ -143,7 +99,7 @@ impl Writer {
     }
 
     fn stmt(&self, stmt: &Stmt) -> Out {
-        let mut out = match &stmt.kind {
+        let out = match &stmt.kind {
             StmtKind::Let { pattern, value } => call_of("let", [string(&pattern_text(pattern)), self.flow(value)]),
             StmtKind::Rebind { pattern, value } => call_of("set", [string(&pattern_text(pattern)), self.flow(value)]),
             StmtKind::Layer { name, call } => call_of("layer", [string(name), self.call(call, Site::Layer)]),
@@ -156,32 +112,20 @@ impl Writer {
             StmtKind::If(chain) => self.chain("if", chain),
             StmtKind::Cond(chain) => self.chain("cond", chain),
             StmtKind::Repeat(repeat) => {
-                let header = match &repeat.pattern {
-                    Some(pattern) => string(&format!("{} in {}", pattern_text(pattern), expr_text(&repeat.over))),
-                    None if matches!(repeat.over.kind, ExprKind::Int(_)) => self.value(&repeat.over, Mode::Expr),
-                    None => string(&expr_text(&repeat.over)),
+                let header = match (&repeat.pattern, &repeat.over.kind) {
+                    (None, ExprKind::Int(_)) => self.value(&repeat.over, Mode::Expr),
+                    _ => string(&repeat_header(repeat)),
                 };
                 call_of("repeat", [header, self.block(&repeat.body)])
             }
-            StmtKind::Scan(scan) => {
-                let axis = scan.axis.as_ref().map(|axis| format!(" over {}", expr_text(axis))).unwrap_or_default();
-                let header = format!("{} in {}{axis}", pattern_text(&scan.pattern), expr_text(&scan.xs));
-                call_of("scan", [string(&header), self.block(&scan.body)])
-            }
+            StmtKind::Scan(scan) => call_of("scan", [string(&scan_header(scan)), self.block(&scan.body)]),
             StmtKind::While { condition, body } => {
                 call_of("while", [self.value(condition, Mode::Expr), self.block(body)])
             }
             StmtKind::Return { value } => call_of("return", [self.flow(value)]),
             StmtKind::Yield { value } => call_of("yield", [self.flow(value)]),
         };
-        if !stmt.attributes.is_empty() {
-            let attributes = list(stmt.attributes.iter().map(|a| string(&attribute_text(a))));
-            out = call_of("attributes", [attributes, out]);
-        }
-        if !stmt.docs.lines.is_empty() {
-            out = call_of("doc", [documentation(&stmt.docs), out]);
-        }
-        out
+        documented(&stmt.docs, &stmt.attributes, out)
     }
 
     fn weight(&self, word: &str, weight: &Weight) -> Out {
@@ -211,68 +155,57 @@ impl Writer {
     }
 
     fn value(&self, value: &Expr, mode: Mode) -> Out {
+        let flat = is_flat(value, NATIVE_DEPTH);
         match &value.kind {
             ExprKind::Str(text) if mode == Mode::Text => string(&str_body(text)),
             ExprKind::Str(text) => call_of("text", [string(&str_body(text))]),
-            ExprKind::Int(number) => atom(number),
-            ExprKind::Float(number) => atom(float_text(*number)),
-            ExprKind::Bool(truth) => atom(truth),
+            ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Bool(_) => atom(expr_text(value)),
             ExprKind::None => atom("None"),
-            ExprKind::Unary { op: UnaryOp::Neg, operand } if is_number(operand) => match &operand.kind {
-                ExprKind::Float(number) => atom(format!("-{}", float_text(*number))),
-                _ => atom(format!("-{}", expr_text(operand))),
-            },
-            _ if !is_flat(value, NATIVE_DEPTH) => match mode {
-                Mode::Text | Mode::Unknown => call_of("expr", [string(&expr_text(value))]),
-                Mode::Expr => string(&expr_text(value)),
-            },
-            ExprKind::List(parts) => list(parts.iter().map(|part| self.value(part, mode))),
-            ExprKind::Tuple(parts) => tuple(parts.iter().map(|part| self.value(part, mode))),
-            ExprKind::Map(entries) => {
+            ExprKind::Unary { op: UnaryOp::Neg, operand } if is_number(operand) => atom(expr_text(value)),
+            ExprKind::List(parts) if flat => list(parts.iter().map(|part| self.value(part, mode))),
+            ExprKind::Tuple(parts) if flat => tuple(parts.iter().map(|part| self.value(part, mode))),
+            ExprKind::Map(entries) if flat => {
                 map(entries.iter().map(|(k, v)| (self.value(k, Mode::Text), self.value(v, mode))))
             }
-            ExprKind::Call(call) if is_native(call) => self.call(call, Site::Value),
-            _ if mode != Mode::Expr => call_of("expr", [string(&expr_text(value))]),
-            _ => string(&expr_text(value)),
+            ExprKind::Call(call) if flat && is_native(call) => self.call(call, Site::Value),
+            _ if mode == Mode::Expr => string(&expr_text(value)),
+            _ => call_of("expr", [string(&expr_text(value))]),
         }
     }
 
     fn call(&self, call: &Call, site: Site) -> Out {
         let callee = &call.callee;
-        let mut placed = vec![];
-        let mut named: Vec<(String, Out)> = vec![];
-        for arg in &call.args {
-            match &arg.name {
-                None => placed.push(self.value(&arg.value, self.texts.placed(callee, placed.len(), site))),
-                Some(name) => named.push((name.name.clone(), self.value(&arg.value, self.texts.named(callee, name)))),
-            }
-        }
+        let (mut placed, mut named) = self.args(callee, &call.args, site);
         let twice = named.iter().enumerate().any(|(i, (name, _))| named[..i].iter().any(|(other, _)| other == name));
         let instance = call.name.as_ref().map(instance_name);
-        if twice || STEPS.contains(&callee.name.as_str()) || ["Some", "None"].contains(&callee.name.as_str()) {
-            let mut items = vec![string(callee)];
-            if !placed.is_empty() {
-                items.push(list(placed));
-            }
-            if !named.is_empty() {
-                items.push(map(named.into_iter().map(|(name, value)| (string(&name), value))));
-            }
-            items.extend(instance);
-            return call_of("call", items);
+        if twice || is_step(callee) || ["Some", "None"].contains(&callee.name.as_str()) {
+            let named = map(named.into_iter().map(|(name, value)| (string(&name), value)));
+            let items = [Some(string(callee)), list(placed).filled(), named.filled(), instance];
+            return call_of("call", items.into_iter().flatten());
         }
         named.extend(instance.map(|name| ("as".to_owned(), name)));
         if placed.is_empty() {
             return fields(named).called(callee);
         }
-        if !named.is_empty() {
-            placed.push(fields(named));
-        }
+        placed.extend(fields(named).filled());
         call_of(callee, placed)
+    }
+
+    /// The positional and the keyword arguments of a call.
+    fn args(&self, callee: &Ident, args: &[Arg], site: Site) -> (Vec<Out>, Vec<(String, Out)>) {
+        let (mut placed, mut named) = (vec![], vec![]);
+        for arg in args {
+            match &arg.name {
+                None => placed.push(self.value(&arg.value, self.texts.placed(callee, placed.len(), site))),
+                Some(name) => named.push((name.name.clone(), self.value(&arg.value, self.texts.named(callee, name)))),
+            }
+        }
+        (placed, named)
     }
 
     fn entries(&self, entries: &[Entry], flows: bool) -> Out {
         map(entries.iter().map(|entry| {
-            let (key, mut value) = match &entry.kind {
+            let (key, value) = match &entry.kind {
                 EntryKind::Let { pattern, value } => (format!("let {}", pattern_text(pattern)), self.flow(value)),
                 EntryKind::Fit { name, value } => (format!("fit {}", name.name), self.flow(value)),
                 EntryKind::Field { name, value } if flows => (name.name.clone(), self.flow(value)),
@@ -281,76 +214,84 @@ impl Writer {
                     (format!("update {}", update_target(target)), self.entries(entries, false))
                 }
             };
-            if !entry.attributes.is_empty() {
-                let attributes = list(entry.attributes.iter().map(|a| string(&attribute_text(a))));
-                value = call_of("attributes", [attributes, value]);
-            }
-            if !entry.docs.lines.is_empty() {
-                value = call_of("doc", [documentation(&entry.docs), value]);
-            }
-            (string(&key), value)
+            (string(&key), documented(&entry.docs, &entry.attributes, value))
         }))
     }
 
     fn dataset(&self, dataset: &Dataset) -> Out {
-        let mut out = vec![];
-        self.preamble(&dataset.docs, &dataset.attributes, &mut out);
-        if !dataset.params.is_empty() {
-            out.push(("args".to_owned(), self.params(&dataset.params)));
-        }
-        out.push(("fields".to_owned(), self.entries(&dataset.entries, true)));
-        fields(out)
+        fields(present([
+            ("doc", documentation(&dataset.docs)),
+            ("attributes", attribute_list(&dataset.attributes)),
+            ("args", params(&dataset.params).filled()),
+            ("fields", Some(self.entries(&dataset.entries, true))),
+        ]))
     }
 
     fn train(&self, train: &Train) -> Out {
-        let mut out: Vec<(String, Out)> =
-            train.name.iter().map(|name| ("name".to_owned(), string(&name.name))).collect();
-        out.push(("model".to_owned(), string(&train.model)));
-        self.preamble(&train.docs, &train.attributes, &mut out);
-        if train.args.iter().any(|arg| arg.name.is_none()) {
-            let mut args = vec![];
-            let mut named = vec![];
-            for arg in &train.args {
-                match &arg.name {
-                    None => args.push(self.value(&arg.value, self.texts.placed(&train.model, args.len(), Site::Layer))),
-                    Some(name) => {
-                        named.push((name.name.clone(), self.value(&arg.value, self.texts.named(&train.model, name))));
-                    }
-                }
-            }
-            if !named.is_empty() {
-                args.push(fields(named));
-            }
-            out.push(("args".to_owned(), list(args)));
-        } else if !train.args.is_empty() {
-            let args = train.args.iter().filter_map(|arg| {
-                let name = arg.name.as_ref()?;
-                Some((string(name), self.value(&arg.value, self.texts.named(&train.model, name))))
-            });
-            out.push(("args".to_owned(), map(args)));
-        }
-        let own = ["name", "model", "doc", "attributes", "args", "settings"];
-        let mut seen: Vec<&str> = vec![];
-        let plain = train.entries.iter().all(|entry| match &entry.kind {
-            EntryKind::Field { name, .. } => {
-                let fresh = !seen.contains(&name.name.as_str()) && !own.contains(&name.name.as_str());
-                seen.push(name);
-                fresh && entry.docs.lines.is_empty() && entry.attributes.is_empty()
-            }
-            _ => false,
-        });
-        if plain {
-            out.extend(train.entries.iter().filter_map(|entry| match &entry.kind {
-                EntryKind::Field { name, value } => {
-                    Some((name.name.clone(), self.value(value, self.texts.setting(name))))
-                }
-                _ => None,
-            }));
+        let (mut placed, named) = self.args(&train.model, &train.args, Site::Layer);
+        let args = if placed.is_empty() {
+            map(named.into_iter().map(|(name, value)| (string(&name), value))).filled()
         } else {
-            out.push(("settings".to_owned(), self.entries(&train.entries, false)));
-        }
-        fields(out)
+            placed.extend(fields(named).filled());
+            Some(list(placed))
+        };
+        let own = present([
+            ("name", train.name.as_ref().map(|name| string(name))),
+            ("model", Some(string(&train.model))),
+            ("doc", documentation(&train.docs)),
+            ("attributes", attribute_list(&train.attributes)),
+            ("args", args),
+        ]);
+        let mut taken = vec!["name", "model", "doc", "attributes", "args", "settings"];
+        let plain = train.entries.iter().map(|entry| match entry {
+            Entry { kind: EntryKind::Field { name, value }, docs, attributes, .. }
+                if !taken.contains(&&**name) && docs.lines.is_empty() && attributes.is_empty() =>
+            {
+                taken.push(name);
+                Some((name.name.clone(), self.value(value, self.texts.setting(name))))
+            }
+            _ => None,
+        });
+        let settings = plain.collect::<Option<Vec<_>>>();
+        let settings = settings.unwrap_or_else(|| vec![("settings".to_owned(), self.entries(&train.entries, false))]);
+        fields(own.chain(settings))
     }
+}
+
+/// Parameters with their types.
+fn params(params: &[Param]) -> Out {
+    map(params.iter().map(|param| {
+        let ty = string(&type_and_default_text(&param.ty, param.default.as_ref()));
+        (string(&param.name), with_extras("type", ty, &param.docs, &param.attributes))
+    }))
+}
+
+/// A value, or if there are documentation or attributes, fields with them and it.
+fn with_extras(name: &str, value: Out, docs: &Docs, attributes: &[Attribute]) -> Out {
+    match (documentation(docs), attribute_list(attributes)) {
+        (None, None) => value,
+        (docs, attributes) => fields(present([(name, Some(value)), ("doc", docs), ("attributes", attributes)])),
+    }
+}
+
+/// A step or the value of an entry in its documentation and attributes.
+fn documented(docs: &Docs, attributes: &[Attribute], mut out: Out) -> Out {
+    if let Some(attributes) = attribute_list(attributes) {
+        out = call_of("attributes", [attributes, out]);
+    }
+    if let Some(docs) = documentation(docs) {
+        out = call_of("doc", [docs, out]);
+    }
+    out
+}
+
+fn attribute_list(attributes: &[Attribute]) -> Option<Out> {
+    list(attributes.iter().map(|attribute| string(&attribute_text(attribute)))).filled()
+}
+
+/// The field for one of something, or else that for several.
+fn one_or_all<'n>(one: &'n str, all: &'n str, mut out: Vec<Out>) -> (&'n str, Option<Out>) {
+    if out.len() == 1 { (one, out.pop()) } else { (all, list(out).filled()) }
 }
 
 /// The target of an update in its key: a bare pattern, or else as in `.dl`.
@@ -363,13 +304,10 @@ fn update_target(target: &Expr) -> String {
     .unwrap_or_else(|| expr_text(target))
 }
 
-/// Documentation; the parser drops one trailing line end.
-fn documentation(docs: &Docs) -> Out {
-    let mut text = docs.lines.join("\n");
-    if docs.lines.last().is_some_and(String::is_empty) {
-        text.push('\n');
-    }
-    string(&text)
+/// Documentation, if there is any; the parser drops one trailing line end.
+fn documentation(docs: &Docs) -> Option<Out> {
+    let end = if docs.lines.last()?.is_empty() { "\n" } else { "" };
+    Some(string(&(docs.lines.join("\n") + end)))
 }
 
 /// RON nests at most 128 levels, most of which blocks need: deep expressions are printed as strings.

@@ -7,7 +7,12 @@ const WIDTH: usize = 100;
 #[derive(Clone, Debug)]
 pub(super) enum Out {
     Atom(String),
-    Group { open: String, close: char, items: Vec<(Option<Box<Out>>, Out)> },
+    /// Items in brackets, each with what is written before it: its key and a colon, or nothing.
+    Group {
+        open: String,
+        close: char,
+        items: Vec<(String, Out)>,
+    },
 }
 
 pub(super) fn atom(value: impl ToString) -> Out {
@@ -35,24 +40,34 @@ pub(super) fn string(text: &str) -> Out {
     Out::Atom(out)
 }
 
-fn group(open: &str, close: char, items: impl IntoIterator<Item = (Option<Box<Out>>, Out)>) -> Out {
+fn group(open: &str, close: char, items: impl IntoIterator<Item = (String, Out)>) -> Out {
     Out::Group { open: open.to_owned(), close, items: items.into_iter().collect() }
 }
 
 pub(super) fn list(items: impl IntoIterator<Item = Out>) -> Out {
-    group("[", ']', items.into_iter().map(|item| (None, item)))
+    group("[", ']', items.into_iter().map(|item| (String::new(), item)))
 }
 
 pub(super) fn tuple(items: impl IntoIterator<Item = Out>) -> Out {
-    group("(", ')', items.into_iter().map(|item| (None, item)))
+    group("(", ')', items.into_iter().map(|item| (String::new(), item)))
 }
 
 pub(super) fn map(items: impl IntoIterator<Item = (Out, Out)>) -> Out {
-    group("{", '}', items.into_iter().map(|(key, value)| (Some(Box::new(key)), value)))
+    let with_colon = |key: Out| {
+        let mut text = String::new();
+        key.flat(&mut text);
+        text + ": "
+    };
+    group("{", '}', items.into_iter().map(|(key, value)| (with_colon(key), value)))
 }
 
 pub(super) fn fields(items: impl IntoIterator<Item = (String, Out)>) -> Out {
-    group("(", ')', items.into_iter().map(|(name, value)| (Some(Box::new(Out::Atom(name))), value)))
+    group("(", ')', items.into_iter().map(|(name, value)| (format!("{name}: "), value)))
+}
+
+/// The fields that there are.
+pub(super) fn present<const N: usize>(items: [(&str, Option<Out>); N]) -> impl Iterator<Item = (String, Out)> {
+    items.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))
 }
 
 pub(super) fn call_of(name: &str, items: impl IntoIterator<Item = Out>) -> Out {
@@ -66,6 +81,11 @@ impl Out {
             Out::Group { open, close, items } => Out::Group { open: format!("{name}{open}"), close, items },
             atom => atom,
         }
+    }
+
+    /// The group, unless it is empty.
+    pub fn filled(self) -> Option<Out> {
+        if matches!(&self, Out::Group { items, .. } if items.is_empty()) { None } else { Some(self) }
     }
 
     pub fn is_string(&self) -> bool {
@@ -82,62 +102,47 @@ impl Out {
         match self {
             Out::Atom(text) => out.push_str(text),
             Out::Group { open, close, items } => {
-                let blank = *close == '}' && !items.is_empty();
-                out.push_str(open);
-                out.push_str(if blank { " " } else { "" });
+                let blank = if *close == '}' && !items.is_empty() { " " } else { "" };
+                out.extend([open, blank]);
                 for (i, (key, value)) in items.iter().enumerate() {
-                    out.push_str(if i > 0 { ", " } else { "" });
-                    if let Some(key) = key {
-                        key.flat(out);
-                        out.push_str(": ");
-                    }
+                    out.extend([if i > 0 { ", " } else { "" }, key]);
                     value.flat(out);
                 }
-                out.push_str(if blank { " " } else { "" });
+                out.push_str(blank);
                 out.push(*close);
             }
         }
     }
 
-    /// Writes at `column` of a line indented by `indent`.
-    fn write(&self, indent: usize, column: usize, out: &mut String) {
+    /// Writes on a line indented by `indent`, where `after` more characters follow.
+    fn write(&self, indent: usize, after: usize, out: &mut String) {
         let mut flat = String::new();
         self.flat(&mut flat);
         let Out::Group { open, close, items } = self else { return out.push_str(&flat) };
+        let column = out[out.rfind('\n').map_or(0, |at| at + 1)..].chars().count();
+        let fits = column + flat.chars().count() + after <= WIDTH && !flat.contains('\n');
         let outermost = out.is_empty();
-        if items.is_empty() || !outermost && column + flat.chars().count() <= WIDTH && !flat.contains('\n') {
+        if items.is_empty() || !outermost && fits {
             return out.push_str(&flat);
         }
         out.push_str(open);
         // The last argument of a call may open on the line of the call.
-        if let Some((last, first)) = items.split_last()
-            && let (Some(b'(' | b'['), true) = (open.bytes().last(), first.iter().all(|(key, _)| key.is_none()))
-            && last.0.is_none()
-            && matches!(last.1, Out::Group { .. })
-            && first.iter().all(|(_, value)| matches!(value, Out::Atom(_)))
-            && *close == ')'
+        if let (')', Some(((key, last @ Out::Group { .. }), first))) = (close, items.split_last())
+            && key.is_empty()
+            && first.iter().all(|(key, value)| key.is_empty() && matches!(value, Out::Atom(_)))
         {
             for (_, value) in first {
                 value.flat(out);
                 out.push_str(", ");
             }
-            let line = out.rfind('\n').map_or(0, |at| at + 1);
-            last.1.write(indent, out[line..].chars().count(), out);
+            last.write(indent, 0, out);
             return out.push(*close);
         }
         for (key, value) in items {
-            out.push('\n');
-            out.extend(std::iter::repeat_n(' ', indent + 2));
-            if let Some(key) = key {
-                key.flat(out);
-                out.push_str(": ");
-            }
-            let line = out.rfind('\n').map_or(0, |at| at + 1);
-            value.write(indent + 2, out[line..].chars().count() + 1, out);
+            out.push_str(&format!("\n{:1$}{key}", "", indent + 2));
+            value.write(indent + 2, 1, out);
             out.push(',');
         }
-        out.push('\n');
-        out.extend(std::iter::repeat_n(' ', indent));
-        out.push(*close);
+        out.push_str(&format!("\n{:indent$}{close}", ""));
     }
 }
