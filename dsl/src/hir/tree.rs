@@ -7,8 +7,16 @@ use super::Allowed;
 use dlc_ir::DType;
 
 use super::ItemRef;
-use crate::ast::{BinaryOp, DefinitionKind, Ident, UnaryOp};
+use crate::ast::{self, DefinitionKind, Ident, UnaryOp};
+pub(crate) use crate::ast::{InstanceNameKind, PatternKind, StrPart};
 use crate::span::Span;
+
+pub(crate) type Pattern = ast::Pattern<Binding>;
+pub(crate) type If<T> = ast::If<T, Expr>;
+pub(crate) type Operation = ast::Operation<Expr>;
+pub(crate) type Str = ast::Str<Expr>;
+pub(crate) type Arg = ast::Arg<Expr>;
+pub(crate) type InstanceName = ast::InstanceName<Expr>;
 
 /// A local of a definition, a dataset or a `train` section: the index of its slot in their frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -199,29 +207,6 @@ pub(crate) struct Binding {
     pub name: Ident,
 }
 
-#[derive(Clone, Debug)]
-pub(crate) struct Pattern {
-    pub kind: PatternKind,
-    pub span: Span,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum PatternKind {
-    Name(Binding),
-    Ignore,
-    Tuple(Vec<Pattern>),
-}
-
-impl Pattern {
-    pub fn each<'a>(&'a self, f: &mut dyn FnMut(&'a Binding)) {
-        match &self.kind {
-            PatternKind::Name(binding) => f(binding),
-            PatternKind::Ignore => {}
-            PatternKind::Tuple(parts) => parts.iter().for_each(|part| part.each(f)),
-        }
-    }
-}
-
 /// A `param` or `state`.
 #[derive(Clone, Debug)]
 pub(crate) struct Weight {
@@ -233,12 +218,6 @@ pub(crate) struct Weight {
     pub init: Expr,
     /// Whether it has `@allow(unused_parameter)`.
     pub may_be_unused: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct If<T> {
-    pub arms: Vec<(Expr, T)>,
-    pub otherwise: Option<T>,
 }
 
 #[derive(Clone, Debug)]
@@ -263,20 +242,12 @@ pub(crate) struct Expr {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Operation {
-    pub op: BinaryOp,
-    pub op_span: Span,
-    pub right: Expr,
-    pub span: Span,
-}
-
-#[derive(Clone, Debug)]
 pub(crate) enum ExprKind {
     Int(i64),
     Float(f64),
     Bool(bool),
     None,
-    Str(Vec<StrPart>),
+    Str(Str),
     Local(LocalId),
     Dimension(Arc<str>),
     Definition(ItemRef),
@@ -317,12 +288,6 @@ pub(crate) struct Ambient {
     pub name: &'static str,
     /// The local or item of this name where the predefined value is not in scope.
     pub otherwise: Option<ItemRef>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum StrPart {
-    Text(String),
-    Expr(Expr),
 }
 
 #[derive(Clone, Debug)]
@@ -367,26 +332,6 @@ pub(crate) struct CallNumber {
 impl CallNumber {
     /// The number of a call outside of bodies.
     pub const NONE: CallNumber = CallNumber { unnamed: 1, ordinal: 0 };
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Arg {
-    pub name: Option<Ident>,
-    pub value: Expr,
-    pub span: Span,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct InstanceName {
-    pub kind: InstanceNameKind,
-    pub span: Span,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum InstanceNameKind {
-    Word(String),
-    Text(Vec<StrPart>),
-    Inline,
 }
 
 #[derive(Clone, Debug)]

@@ -17,9 +17,7 @@ use super::{BoundArg, Eval, Lower, Stop};
 use crate::ast::DefinitionKind;
 use crate::diagnostic::Diagnostic;
 use crate::hir::bind::Form;
-use crate::hir::{
-    Body, Call, CallNumber, Callee, Definition, Expr, InstanceNameKind, ItemRef, LocalId, StrPart, TypeKind,
-};
+use crate::hir::{Body, Call, CallNumber, Callee, Definition, Expr, InstanceNameKind, ItemRef, LocalId, Str, TypeKind};
 use crate::library::LIBRARY;
 use crate::span::Span;
 
@@ -135,7 +133,7 @@ impl<'p> Lower<'p> {
     }
 
     /// A name that is used verbatim, which may have several levels.
-    fn literal_name(&mut self, text: &'p [StrPart], call: &'p Call) -> Eval<String> {
+    fn literal_name(&mut self, text: &'p Str, call: &'p Call) -> Eval<String> {
         let name = self.text(text, call.span)?;
         let span = call.instance.as_ref().map_or(call.span, |name| name.span);
         if name.starts_with(OWN) {

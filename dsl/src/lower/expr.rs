@@ -6,7 +6,7 @@ use super::value::{Data, Value};
 use super::{Eval, Lower, MAX_DEPTH, MAX_VALUES, Stop};
 use crate::ast::{Ident, UnaryOp};
 use crate::diagnostic::did_you_mean;
-use crate::hir::{Expr, ExprKind, StrPart};
+use crate::hir::{Expr, ExprKind, Str, StrPart};
 use crate::span::Span;
 
 impl<'p> Lower<'p> {
@@ -92,9 +92,9 @@ impl<'p> Lower<'p> {
     }
 
     /// A string with its expressions interpolated.
-    pub(crate) fn text(&mut self, parts: &'p [StrPart], span: Span) -> Eval<String> {
+    pub(crate) fn text(&mut self, string: &'p Str, span: Span) -> Eval<String> {
         let mut text = String::new();
-        for part in parts {
+        for part in &string.parts {
             if text.len() > super::MAX_LIST {
                 return Err(self.error("too-large", "the string is too long", span, "more than 65,536 bytes"));
             }

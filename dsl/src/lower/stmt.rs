@@ -41,9 +41,9 @@ impl<'p> Lower<'p> {
     /// After an error: what the statement would have bound is poisoned, so that further errors are found. Statements
     /// that bind nothing end the block.
     fn poison(&mut self, stmt: &'p Stmt) -> Eval<()> {
-        let mut poison = |binding: &'p Binding| self.declare(binding, Value::Poison);
+        let mut poison = |binding: &Binding| self.declare(binding, Value::Poison);
         match &stmt.kind {
-            StmtKind::Let { pattern, .. } | StmtKind::Rebind { pattern, .. } => pattern.each(&mut poison),
+            StmtKind::Let { pattern, .. } | StmtKind::Rebind { pattern, .. } => drop(pattern.map(&mut poison)),
             StmtKind::Layer { binding, .. } | StmtKind::Weight(Weight { binding, .. }) => poison(binding),
             _ => return Err(Stop),
         }

@@ -50,9 +50,9 @@ impl<'a> Names<'a> {
         };
         let instance = call.name.as_ref().map(|name| tree::InstanceName {
             kind: match &name.kind {
-                InstanceNameKind::Word(word) => tree::InstanceNameKind::Word(word.clone()),
-                InstanceNameKind::Text(text) => tree::InstanceNameKind::Text(self.string(text)),
-                InstanceNameKind::Inline => tree::InstanceNameKind::Inline,
+                InstanceNameKind::Word(word) => InstanceNameKind::Word(word.clone()),
+                InstanceNameKind::Text(text) => InstanceNameKind::Text(self.string(text)),
+                InstanceNameKind::Inline => InstanceNameKind::Inline,
             },
             span: name.span,
         });

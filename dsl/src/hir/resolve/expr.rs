@@ -55,10 +55,10 @@ impl<'a> Names<'a> {
                 let base = Box::new(self.expr(base));
                 Kind::Index { base, items: items.iter().map(|item| self.index_item(item)).collect() }
             }
-            ExprKind::If(branches) => Kind::If(Box::new(self.choice(branches))),
+            ExprKind::If(branches) => Kind::If(Box::new(self.branches(branches, Self::expr))),
             ExprKind::Cond(branches) => {
                 self.later("cond", e.span);
-                Kind::If(Box::new(self.choice(branches)))
+                Kind::If(Box::new(self.branches(branches, Self::expr)))
             }
             ExprKind::Scan(scan) => {
                 self.later("scan", e.span);
@@ -73,12 +73,6 @@ impl<'a> Names<'a> {
         items.iter().map(|item| self.expr(item)).collect()
     }
 
-    fn choice(&mut self, branches: &'a If<Expr>) -> tree::If<tree::Expr> {
-        let arms = branches.arms.iter().map(|(condition, arm)| (self.expr(condition), self.expr(arm)));
-        let arms = arms.collect();
-        tree::If { arms, otherwise: branches.otherwise.as_ref().map(|arm| self.expr(arm)) }
-    }
-
     fn index_item(&mut self, item: &'a IndexItem) -> tree::IndexItem {
         match item {
             IndexItem::At(e) => tree::IndexItem::At(self.expr(e)),
@@ -91,12 +85,12 @@ impl<'a> Names<'a> {
         }
     }
 
-    pub(super) fn string(&mut self, s: &'a Str) -> Vec<tree::StrPart> {
+    pub(super) fn string(&mut self, s: &'a Str) -> tree::Str {
         let parts = s.parts.iter().map(|part| match part {
-            StrPart::Text(text) => tree::StrPart::Text(text.clone()),
-            StrPart::Expr(e) => tree::StrPart::Expr(self.expr(e)),
+            StrPart::Text(text) => StrPart::Text(text.clone()),
+            StrPart::Expr(e) => StrPart::Expr(self.expr(e)),
         });
-        parts.collect()
+        tree::Str { parts: parts.collect() }
     }
 
     /// Resolves a name to a value; an unbound name is reported and yields a placeholder.

@@ -237,7 +237,7 @@ impl<'p> Lower<'p> {
             EntryKind::Let { pattern, value } => match self.eval(value) {
                 Ok(value) => self.bind_pattern(pattern, value, entry.span, false)?,
                 Err(Stop) if self.looking() && !has_errors(&self.diagnostics) => {
-                    pattern.each(&mut |binding| self.declare(binding, Value::Poison));
+                    pattern.map(&mut |binding| self.declare(binding, Value::Poison));
                 }
                 Err(stop) => return Err(stop),
             },
