@@ -212,20 +212,18 @@ impl<'p> Lower<'p> {
         f: impl FnOnce(&mut Self) -> Eval<Value<'p>>,
     ) -> Eval<Value<'p>> {
         if let Some(key) = &key
-            && let Some(mut values) = self.instantiate(key, &salt, span)?
+            && let Some(value) = self.instantiate(key, &salt, span)?
         {
-            return Ok(values.remove(0));
+            return Ok(value);
         }
         let mark = self.mark();
         let id = self.enter(name, salt);
         match f(self) {
-            Ok(value) => {
-                let mut values = [value];
-                let made = self.close(id, &mut values, span);
+            Ok(mut value) => {
+                let made = self.close(id, &mut value, span);
                 if let Some(key) = key {
-                    self.keep_template(key, &mark, made, &values);
+                    self.keep_template(key, &mark, made, &value);
                 }
-                let [value] = values;
                 Ok(value)
             }
             Err(stop) => {
@@ -235,8 +233,8 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// Finishes the function `id`, which `span` calls: tensors in `values` and rebound states become its results.
-    pub(crate) fn close(&mut self, id: u32, values: &mut [Value<'p>], span: Span) -> FinishedFunction {
+    /// Finishes the function `id`, which `span` calls: tensors in `value` and rebound states become its results.
+    fn close(&mut self, id: u32, value: &mut Value<'p>, span: Span) -> FinishedFunction {
         let mut results: IndexMap<ir::Value, usize> = IndexMap::new();
         let mut note = |d: &Data| {
             if d.func == id {
@@ -244,7 +242,7 @@ impl<'p> Lower<'p> {
                 results.entry(d.value).or_insert(next);
             }
         };
-        values.iter().for_each(|value| value.visit_data(&mut note));
+        value.visit_data(&mut note);
         let writes = self.context().writes.clone();
         writes.values().for_each(note);
         let inner: Vec<ir::Value> = results.keys().copied().collect();
@@ -257,7 +255,7 @@ impl<'p> Lower<'p> {
                 (d.dense, d.transpose_of) = (None, None);
             }
         };
-        values.iter_mut().for_each(|value| value.each_data(&mut rename));
+        value.each_data(&mut rename);
         for (state, mut data) in writes {
             rename(&mut data);
             self.context().writes.insert(state, data);

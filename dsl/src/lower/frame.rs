@@ -158,6 +158,11 @@ impl<'p> Frame<'p> {
         self.slots[local.0 as usize] = Some(var);
     }
 
+    /// The value of a local that is bound.
+    pub fn value_mut(&mut self, local: LocalId) -> &mut Value<'p> {
+        &mut self.slots[local.0 as usize].as_mut().expect("what is rebound is bound").value
+    }
+
     /// What is known here, with its names, the latest first.
     fn known(&self) -> impl Iterator<Item = (&'p str, &Var<'p>)> {
         let slots = self.names.iter().zip(&self.slots).rev();
