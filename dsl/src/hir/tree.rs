@@ -316,8 +316,8 @@ pub(crate) enum Callee {
     Item { at: ItemRef, params: Vec<usize> },
     /// The value of a local; where that is not callable, the definition of the same name.
     Local(LocalId, Option<ItemRef>),
-    /// A function of one setting: `best`.
-    Setting,
+    /// None, which is reported.
+    Unknown,
 }
 
 /// The index of a call in its definition, in source order.

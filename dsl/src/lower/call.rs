@@ -17,7 +17,7 @@ use super::{BoundArg, Eval, Lower, Stop};
 use crate::ast::DefinitionKind;
 use crate::diagnostic::Diagnostic;
 use crate::hir::bind::Form;
-use crate::hir::{Body, Call, CallNumber, Callee, Definition, Expr, InstanceNameKind, ItemRef, LocalId, Str, TypeKind};
+use crate::hir::{Body, Call, CallNumber, Callee, Definition, Expr, InstanceNameKind, LocalId, Str, TypeKind};
 use crate::library::LIBRARY;
 use crate::span::Span;
 
@@ -27,31 +27,27 @@ pub(crate) type Piped<'p> = Vec<(Value<'p>, Span)>;
 impl<'p> Lower<'p> {
     /// Runs a call as written in the current frame.
     pub(crate) fn call(&mut self, call: &'p Call, piped: Piped<'p>) -> Eval<Value<'p>> {
-        self.deeper(call.span, |lower| match &call.callee {
-            Callee::Item { at, params } => {
-                let definition = lower.program.resolved(*at);
-                let given = lower.bound_args(definition, params, &call.args, piped)?;
+        self.deeper(call.span, |lower| match lower.callee(call)? {
+            Value::Fn(definition) => {
+                let given = lower.bind_args(definition, call, piped, Form::Call)?;
                 lower.invoke(definition, given, call, call.number)
             }
-            Callee::Local(local, otherwise) => match lower.held(call, *local, *otherwise)? {
-                Value::Fn(definition) => {
-                    let given = lower.bind_args(definition, &call.args, piped, Form::Call)?;
-                    lower.invoke(definition, given, call, call.number)
-                }
-                Value::Layer(shared) => lower.call_layer(&shared, call, piped),
-                Value::Thunk(thunk) if piped.is_empty() && call.args.is_empty() => lower.resume(&thunk),
-                other => {
-                    let message = format!("{} cannot be called", other.describe(lower.float));
-                    Err(lower.error("type-mismatch", message, call.name.span, "not a function"))
-                }
-            },
-            // which its setting reads
-            Callee::Setting => Err(lower.unknown("function, block or layer", &call.name.name, call.name.span)),
+            Value::Layer(shared) => lower.call_layer(&shared, call, piped),
+            Value::Thunk(thunk) if piped.is_empty() && call.args.is_empty() => lower.resume(&thunk),
+            other => {
+                let message = format!("{} cannot be called", other.describe(lower.float));
+                Err(lower.error("type-mismatch", message, call.name.span, "not a function"))
+            }
         })
     }
 
-    /// What a local holds that is called; if that is nothing to call, the definition of its name.
-    pub(crate) fn held(&mut self, call: &Call, local: LocalId, otherwise: Option<ItemRef>) -> Eval<Value<'p>> {
+    /// What is called. A local that holds nothing to call stands for the definition of its name.
+    pub(crate) fn callee(&mut self, call: &Call) -> Eval<Value<'p>> {
+        let (local, otherwise) = match call.callee {
+            Callee::Item { at, .. } => return Ok(Value::Fn(self.program.resolved(at))),
+            Callee::Local(local, otherwise) => (local, otherwise),
+            Callee::Unknown => return Err(Stop),
+        };
         match (self.frame().get(local).map(|var| &var.value), otherwise) {
             (Some(Value::Poison), _) => Err(Stop),
             (Some(value @ (Value::Fn(_) | Value::Layer(_) | Value::Thunk(_))), _) => Ok(value.clone()),
@@ -96,7 +92,8 @@ impl<'p> Lower<'p> {
 
     /// Calls a function value with positional data, such as an initialiser or an activation.
     pub(crate) fn apply(&mut self, definition: &'p Definition, args: Piped<'p>, span: Span) -> Eval<Value<'p>> {
-        let given = self.bind_args(definition, &[], args, Form::Call)?;
+        let params = self.params_of(definition, &[], &args, Form::Call)?;
+        let given = self.bound_args(definition, &params, &[], args)?;
         if definition.is_builtin() {
             return self.call_builtin(definition, given, span);
         }

@@ -46,7 +46,7 @@ impl<'a> Names<'a> {
                 self.args(&call.args, |arg| of_item.delays(params[left + arg]))
             }
             // the callee decides which arguments are lazy
-            Callee::Local(..) | Callee::Setting => self.args(&call.args, |_| true),
+            Callee::Local(..) | Callee::Unknown => self.args(&call.args, |_| true),
         };
         let instance = call.name.as_ref().map(|name| tree::InstanceName {
             kind: match &name.kind {
@@ -140,19 +140,19 @@ impl<'a> Names<'a> {
         }
         let Some(at) = item else {
             self.unknown("function, block or layer", name, call.callee.span);
-            return Callee::Setting;
+            return Callee::Unknown;
         };
         match self.program.definition(at) {
             Some(definition) if definition.is_later() => {
                 self.later(name, call.callee.span);
-                Callee::Setting
+                Callee::Unknown
             }
             Some(_) => self.bound(call, at, usage, waits),
             None => {
                 let message = format!("`{name}` is a dataset: a model cannot call it");
                 let error = Diagnostic::error("type-mismatch", message).primary(call.callee.span, "a dataset");
                 self.errors.push(error);
-                Callee::Setting
+                Callee::Unknown
             }
         }
     }
@@ -181,7 +181,7 @@ impl<'a> Names<'a> {
             }
             Err(errors) => {
                 self.errors.extend(errors);
-                Callee::Setting
+                Callee::Unknown
             }
         }
     }

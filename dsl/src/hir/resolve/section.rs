@@ -278,7 +278,7 @@ impl<'a> Names<'a> {
         let callee = match item {
             None => {
                 self.errors.push(unknown_dataset(self.program, &call.callee));
-                Callee::Setting
+                Callee::Unknown
             }
             Some(at) if matches!(self.program.item(at), Item::Dataset(_)) => {
                 self.bound(call, at, Use { form: Form::Call, left: &[] }, false)
@@ -286,7 +286,7 @@ impl<'a> Names<'a> {
             Some(_) => {
                 let error = Diagnostic::error("type-mismatch", format!("`{}` is not a dataset", call.callee.name));
                 self.errors.push(error.primary(call.callee.span, "not a dataset"));
-                Callee::Setting
+                Callee::Unknown
             }
         };
         self.with_callee(call, callee, 0)
@@ -303,7 +303,7 @@ impl<'a> Names<'a> {
             && let Some(error) = found.and_then(|at| bind::no_optimizer(self.program.definition(at), &call.callee))
         {
             self.errors.push(error);
-            return self.with_callee(call, Callee::Setting, 0);
+            return self.with_callee(call, Callee::Unknown, 0);
         }
         self.found.passed_as_values.extend(found);
         self.call(call, Use { form: Form::Call, left: &[call.callee.span; 2] })
