@@ -27,8 +27,6 @@ pub use crate::hir::Contents;
 pub use programs::Fields;
 pub use survey::Survey;
 
-pub(crate) use call::dataset_call;
-
 /// One tensor to be read from a file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reader {
