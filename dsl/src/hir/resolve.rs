@@ -109,7 +109,7 @@ pub(super) fn library(items: &[Item]) -> Vec<tree::Item> {
 }
 
 /// Reports duplicate names, each with its first occurrence.
-fn duplicates<'a>(
+pub(super) fn duplicates<'a>(
     names: impl Iterator<Item = &'a Ident>,
     message: impl Fn(&str) -> String,
     diagnostics: &mut Vec<Diagnostic>,
