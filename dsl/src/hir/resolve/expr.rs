@@ -1,7 +1,6 @@
 //! Expressions and the names in them.
 
 use super::Names;
-use super::call::Use;
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
 use crate::hir::bind::Form;
@@ -39,12 +38,12 @@ impl<'a> Names<'a> {
                 });
                 Kind::Binary { first, rest: rest.collect() }
             }
-            ExprKind::Call(call) => Kind::Call(self.call(call, Use { form: Form::Call, left: &[] })),
+            ExprKind::Call(call) => Kind::Call(self.call(call, Form::Call, &[])),
             ExprKind::Pipe { head, steps } => {
                 let mut from = head.span;
                 let head = Box::new(self.expr(head));
                 let steps = steps.iter().map(|step| {
-                    let call = self.call(step, Use { form: Form::Call, left: &[from] });
+                    let call = self.call(step, Form::Call, &[from]);
                     from = step.span;
                     call
                 });

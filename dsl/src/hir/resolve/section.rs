@@ -4,7 +4,6 @@ use indexmap::IndexMap;
 
 use rustc_hash::FxHashMap;
 
-use super::call::Use;
 use super::scope::Kind;
 use super::{Names, attributes, duplicates};
 use crate::ast::*;
@@ -106,7 +105,7 @@ impl<'a> Names<'a> {
         let callee = bind::Callee::of(program.item(model));
         let args = train.args.iter().map(|arg| (arg.name.as_ref(), arg.span, arg.value.span));
         match callee.bind(Form::WithoutData, &[], args) {
-            Ok(params) => (self.args(&train.args, |arg| callee.delays(params[arg])), params),
+            Ok(params) => (self.args(&train.args, |arg| bind::delays(&callee.params[params[arg]])), params),
             Err(errors) => {
                 self.errors.extend(errors);
                 (vec![], vec![])
@@ -241,7 +240,7 @@ impl<'a> Names<'a> {
         };
         let at = ItemRef { module: LIBRARY, item: library().settings[name] };
         self.instance_name(call, None, Some(at));
-        let callee = self.bound(call, at, Use { form: Form::Call, left: &[] }, false);
+        let callee = self.bound(call, at, Form::Call, &[], false);
         tree::Expr { kind: tree::ExprKind::Call(self.with_callee(call, callee, 0)), span: value.span }
     }
 
@@ -249,7 +248,7 @@ impl<'a> Names<'a> {
         let item = self.program.lookup(self.module, &call.callee.name);
         self.instance_name(call, None, item);
         let callee = if let Some((at, _)) = self.program.lookup_dataset(self.module, &call.callee.name) {
-            self.bound(call, at, Use { form: Form::Call, left: &[] }, false)
+            self.bound(call, at, Form::Call, &[], false)
         } else {
             self.errors.push(no_dataset(self.program, &call.callee, item.is_some()));
             Callee::Unknown
@@ -271,7 +270,7 @@ impl<'a> Names<'a> {
             return self.with_callee(call, Callee::Unknown, 0);
         }
         self.found.passed_as_values.extend(found);
-        self.call(call, Use { form: Form::Call, left: &[call.callee.span; 2] })
+        self.call(call, Form::Call, &[call.callee.span; 2])
     }
 
     /// Binds the outer names of a section. Two of one name are ambiguous, except a field that feeds the input of its name.
@@ -386,12 +385,12 @@ fn metric_call(e: &Expr) -> Option<&Call> {
 
 /// The error for the name of a dataset that denotes nothing, or what `is_known` to be no dataset.
 fn no_dataset(program: &Program, name: &Ident, is_known: bool) -> Diagnostic {
-    let known: Vec<&str> = program.main().datasets().map(|d| d.name.name.as_str()).collect();
     let (name, span) = (&name.name, name.span);
     if is_known {
         let error = Diagnostic::error("type-mismatch", format!("`{name}` is not a dataset"));
         return error.primary(span, "not a dataset");
     }
+    let known: Vec<&str> = program.main().datasets().map(|d| d.name.name.as_str()).collect();
     let error = Diagnostic::error("unknown-name", format!("there is no dataset `{name}`"));
     match did_you_mean(name, known.iter().copied()) {
         Some(meant) => error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant),
