@@ -6,7 +6,7 @@ use dlc_ir as ir;
 use indexmap::IndexMap;
 
 use super::context::FinishedFunction;
-use super::frame::{Draws, Frame, Var};
+use super::frame::{Draws, Frame};
 use super::optimizer::OWN;
 use super::shape::For;
 use super::stmt::Flow;
@@ -17,7 +17,7 @@ use super::{BoundArg, Eval, Lower, Stop};
 use crate::ast::DefinitionKind;
 use crate::diagnostic::Diagnostic;
 use crate::hir::bind::Form;
-use crate::hir::{Body, Call, CallNumber, Callee, Definition, Expr, InstanceNameKind, LocalId, Str, TypeKind};
+use crate::hir::{Body, Call, CallNumber, Callee, Definition, Expr, InstanceNameKind, Str, TypeKind};
 use crate::library::LIBRARY;
 use crate::span::Span;
 
@@ -119,10 +119,8 @@ impl<'p> Lower<'p> {
     /// The name that a call has within its frame.
     fn instance_name(&mut self, call: &'p Call, number: CallNumber) -> Eval<String> {
         let base = match call.instance.as_ref().map(|name| &name.kind) {
-            Some(kind @ (InstanceNameKind::Inline | InstanceNameKind::Text(_))) => {
-                let InstanceNameKind::Text(text) = kind else { return Ok(String::new()) };
-                return self.literal_name(text, call);
-            }
+            Some(InstanceNameKind::Inline) => return Ok(String::new()),
+            Some(InstanceNameKind::Text(text)) => return self.literal_name(text, call),
             Some(InstanceNameKind::Word(word)) => word.clone(),
             None => format!("{}_{}", call.name.name, number.unnamed),
         };
@@ -278,19 +276,18 @@ impl<'p> Lower<'p> {
         }
         self.spend(span)?;
         self.check_bound(definition, &given, span)?;
-        let mut known: Vec<Option<Value<'p>>> = vec![None; definition.params.len()];
         let mut data: Vec<(usize, Value<'p>, Span)> = vec![];
-        for g in given {
-            let param = &definition.params[g.param];
+        for BoundArg { param: i, value, span } in given {
+            let (param, at) = (&definition.params[i], self.at(span));
             if frame.in_library() {
-                frame.given.insert(&param.name.name, self.at(g.span));
+                frame.given.insert(&param.name.name, at);
             }
             if param.ty.is_data() {
-                let at = self.at(g.span);
-                data.push((g.param, g.value, at));
+                data.push((i, value, at));
             } else {
                 let what = format!("`{}` of `{name}`", param.name.name);
-                known[g.param] = Some(self.coerce(g.value, &param.ty, &what, g.span)?);
+                let value = self.coerce(value, &param.ty, &what, span)?;
+                frame.set_param(i, param, value);
             }
         }
         data.sort_by_key(|(param, ..)| *param);
@@ -298,27 +295,20 @@ impl<'p> Lower<'p> {
         self.running.push((definition, at));
         self.frames.push(frame);
         let before = self.tally();
-        let result = self.deeper(span, |lower| lower.run_body(definition, known, data, at));
-        let result = result.and_then(|value| self.leave_frame(definition, value, before));
-        self.frames.pop();
+        let result = self.deeper(span, |lower| lower.run_body(definition, data, at));
+        let frame = self.frames.pop().expect("was pushed");
         self.running.pop();
-        result
+        result.map(|value| self.leave_frame(&frame, definition, value, before))
     }
 
     fn run_body(
         &mut self,
         definition: &'p Definition,
-        known: Vec<Option<Value<'p>>>,
         mut data: Vec<(usize, Value<'p>, Span)>,
         call: Span,
     ) -> Eval<Value<'p>> {
-        let mut is_given: Vec<bool> = known.iter().map(Option::is_some).collect();
+        let mut is_given: Vec<bool> = self.frame().slots.iter().map(Option::is_some).collect();
         data.iter().for_each(|(param, ..)| is_given[*param] = true);
-        for (i, value) in known.into_iter().enumerate() {
-            if let Some(value) = value {
-                self.declare_param(definition, i, value);
-            }
-        }
         // Defaults that need no dimension come first, since dimensions may be checked against them.
         for late in [false, true] {
             for (i, param) in definition.params.iter().enumerate() {
@@ -354,11 +344,6 @@ impl<'p> Lower<'p> {
         self.check_results(definition, value, returned)
     }
 
-    fn declare_param(&mut self, definition: &'p Definition, param: usize, value: Value<'p>) {
-        let span = definition.params[param].name.span;
-        self.frame_mut().set(LocalId(param as u32), Var { value, span, state: None });
-    }
-
     fn default(&mut self, definition: &'p Definition, i: usize, default: &'p Expr, call: Span) -> Eval<()> {
         let param = &definition.params[i];
         let value = self.argument(default, param.ty.is_fn())?;
@@ -367,7 +352,7 @@ impl<'p> Lower<'p> {
         }
         let what = format!("`{}` of `{}`", param.name.name, definition.name.name);
         let value = self.coerce(value, &param.ty, &what, default.span)?;
-        self.declare_param(definition, i, value);
+        self.frame_mut().set_param(i, param, value);
         Ok(())
     }
 
@@ -391,29 +376,33 @@ impl<'p> Lower<'p> {
         let data = if is_number { self.take_rest(data, &param.ty, span)? } else { data };
         let purpose = For { callee, name: &param.name.name, span, declared: param.span };
         let data = self.match_type(data, &param.ty, purpose)?;
-        self.declare_param(definition, i, Value::Data(data));
+        self.frame_mut().set_param(i, param, Value::Data(data));
         Ok(())
     }
 
     /// Renames the axes of a result to the caller's names, and records the layer.
-    fn leave_frame(&mut self, definition: &'p Definition, mut value: Value<'p>, start: Tally) -> Eval<Value<'p>> {
-        let frame = self.frames.last().expect("the frame that is left");
-        let (id, dims) = (frame.id, frame.dims.clone());
-        let site = frame.site;
+    fn leave_frame(
+        &mut self,
+        frame: &Frame<'p>,
+        definition: &'p Definition,
+        mut value: Value<'p>,
+        start: Tally,
+    ) -> Value<'p> {
+        let Frame { id, dims, site, .. } = frame;
         value.each_data(&mut |d| {
-            let is_own = |axis: &Axis| axis.label.as_ref().is_some_and(|label| label.frame == id);
+            let is_own = |axis: &Axis| axis.label.as_ref().is_some_and(|label| label.frame == *id);
             if !d.axes.iter().any(is_own) {
                 return;
             }
             for axis in Rc::make_mut(&mut d.axes) {
                 if let Some(label) = &axis.label
-                    && label.frame == id
+                    && label.frame == *id
                 {
                     axis.label = dims.get(&*label.name).and_then(|known| known.outer.clone());
                 }
             }
             if let Some(site) = site {
-                d.origin = site;
+                d.origin = *site;
             }
         });
         if definition.kind == DefinitionKind::Model {
@@ -424,9 +413,7 @@ impl<'p> Lower<'p> {
             let sizes = dims.iter().map(|(name, known)| (name.clone(), known.size)).collect();
             (self.model_values, self.model_dims) = (values, sizes);
         }
-        let frame = self.frames.pop().expect("the frame that is left");
-        self.note_layer(&frame, &definition.name.name, &value, start);
-        self.frames.push(frame);
-        Ok(value)
+        self.note_layer(frame, &definition.name.name, &value, start);
+        value
     }
 }

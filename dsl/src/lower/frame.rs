@@ -11,7 +11,7 @@ use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Lower, Phase};
 use crate::ast::{DefinitionKind, Ident};
 use crate::diagnostic::{Diagnostic, SHOWN};
-use crate::hir::{AMBIENT, Ambient, Binding, LocalId};
+use crate::hir::{AMBIENT, Ambient, Binding, LocalId, Param};
 use crate::library::LIBRARY;
 use crate::span::Span;
 
@@ -156,6 +156,11 @@ impl<'p> Frame<'p> {
 
     pub fn set(&mut self, local: LocalId, var: Var<'p>) {
         self.slots[local.0 as usize] = Some(var);
+    }
+
+    /// Gives parameter `i` its value.
+    pub fn set_param(&mut self, i: usize, param: &Param, value: Value<'p>) {
+        self.set(LocalId(i as u32), Var { value, span: param.name.span, state: None });
     }
 
     /// The value of a local that is bound.

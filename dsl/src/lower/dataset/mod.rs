@@ -10,12 +10,12 @@ use indexmap::IndexMap;
 use ir::{Role, Type};
 use rustc_hash::FxHashMap;
 
-use super::frame::{Draws, Var};
+use super::frame::Draws;
 use super::value::{Axis, Data, Value};
 use super::{Argument, Eval, Lower, Mode, Request, Stop};
 use crate::ast::Ident;
 use crate::diagnostic::{Diagnostic, has_errors, tidy};
-use crate::hir::{Entry, EntryKind, Expr, IndexItem, ItemRef, LocalId, Pattern, PatternKind, Program};
+use crate::hir::{Entry, EntryKind, Expr, IndexItem, ItemRef, Pattern, PatternKind, Program};
 use crate::span::Span;
 
 mod call;
@@ -208,7 +208,7 @@ impl<'p> Lower<'p> {
             };
             let what = format!("`{}` of `{}`", param.name.name, dataset.name.name);
             let value = self.coerce(value, &param.ty, &what, call.span)?;
-            self.frame_mut().set(LocalId(i as u32), Var { value, span: param.name.span, state: None });
+            self.frame_mut().set_param(i, param, value);
         }
         let mut found = Entries::default();
         for entry in &dataset.entries {
