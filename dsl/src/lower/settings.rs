@@ -33,22 +33,6 @@ pub(crate) struct Settings<'p> {
     pub metrics: Vec<(Metric, &'p Expr)>,
 }
 
-/// A number as it is written.
-#[derive(Clone, Copy)]
-enum Number {
-    Int(i64),
-    Float(f64),
-}
-
-impl Number {
-    fn value(self) -> f64 {
-        match self {
-            Number::Int(i) => i as f64,
-            Number::Float(x) => x,
-        }
-    }
-}
-
 /// Patterns of weights' names.
 #[derive(Debug)]
 pub(crate) struct Patterns {
@@ -58,16 +42,26 @@ pub(crate) struct Patterns {
     pub span: Span,
 }
 
-/// The settings of a section as source, by name, without its length.
-fn texts_of(train: &ast::Train) -> Vec<(String, String)> {
-    let entries = train.entries.iter().filter_map(|entry| match &entry.kind {
-        ast::EntryKind::Field { name, value } if !matches!(&*name.name, "epochs" | "steps") => {
-            Some((name.name.clone(), expr_text(value)))
+/// The settings of a section as source, by name, without its length; `of` says whose they are. Updates are behind the others.
+fn texts_of(entries: &[ast::Entry], of: &str) -> Vec<(String, String)> {
+    let (mut texts, mut updates, mut count) = (vec![], vec![], 0);
+    for entry in entries {
+        match &entry.kind {
+            ast::EntryKind::Field { name, .. } if matches!(&*name.name, "epochs" | "steps") => {}
+            ast::EntryKind::Field { name, value } => texts.push((format!("{}{of}", name.name), expr_text(value))),
+            ast::EntryKind::Let { pattern, value } => {
+                texts.push((format!("let {}{of}", pattern_text(pattern)), expr_text(value)));
+            }
+            ast::EntryKind::Update { target, entries } => {
+                count += 1;
+                updates.push((format!("update {count}"), expr_text(target)));
+                updates.extend(texts_of(entries, &format!(" of update {count}")));
+            }
+            ast::EntryKind::Fit { .. } => {}
         }
-        ast::EntryKind::Let { pattern, value } => Some((format!("let {}", pattern_text(pattern)), expr_text(value))),
-        _ => None,
-    });
-    entries.chain(update::texts(train)).collect()
+    }
+    texts.append(&mut updates);
+    texts
 }
 
 impl Program {
@@ -157,7 +151,7 @@ impl<'p> Lower<'p> {
             patience,
             weights,
             texts: match self.program.item(train.at) {
-                ast::Item::Train(train) => texts_of(train),
+                ast::Item::Train(train) => texts_of(&train.entries, ""),
                 _ => vec![],
             },
             metrics: metrics.iter().map(|(metric, _)| metric.clone()).collect(),
@@ -210,21 +204,21 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// The number in `name(number)` and its name: an integer or a finite float above 0.
-    fn one_number(&mut self, value: &'p Expr, setting: &str) -> Eval<(&'p str, Number)> {
+    /// The value of the number in `name(number)`, and its name: an integer or a finite float above 0.
+    fn one_number(&mut self, value: &'p Expr, setting: &str) -> Eval<(&'p str, Value<'p>, f64)> {
         let ExprKind::Call(call) = &value.kind else { return super::stop() };
         let [arg] = call.args.as_slice() else { return super::stop() };
-        let number = match self.eval(&arg.value)? {
-            Value::Int(i, _) => Number::Int(i),
-            Value::Float(x) => Number::Float(x),
+        let found = self.eval(&arg.value)?;
+        let number = match found {
+            Value::Int(i, _) => i as f64,
+            Value::Float(x) => x,
             other => return Err(self.bad_setting(setting, "a number", &other, arg.value.span)),
         };
-        let value = number.value();
-        if value <= 0.0 || !value.is_finite() {
-            let message = format!("expected a number above 0 in `{}`, found {value}", call.name.name);
+        if number <= 0.0 || !number.is_finite() {
+            let message = format!("expected a number above 0 in `{}`, found {number}", call.name.name);
             return Err(self.error("number-out-of-range", message, arg.value.span, "not above 0"));
         }
-        Ok((&call.name.name, number))
+        Ok((&call.name.name, found, number))
     }
 
     /// `last(0.2)` and `random(0.2)`, a fraction of the examples, or `last(500)` and `random(500)`, their number.
@@ -235,25 +229,24 @@ impl<'p> Lower<'p> {
         {
             return self.dataset_call(value, setting).map(Validation::Data);
         }
-        let (name, number) = self.one_number(value, setting)?;
-        let amount = match number {
-            Number::Float(fraction) if fraction < 1.0 => Amount::Fraction(fraction),
-            Number::Float(fraction) => {
-                let message = format!(
-                    "expected a fraction below 1 or a whole number of examples in `{name}`, found {fraction:?}"
-                );
+        let (name, found, number) = self.one_number(value, setting)?;
+        let amount = match found {
+            Value::Int(i, _) => Amount::Count(usize::try_from(i).unwrap_or(usize::MAX)),
+            _ if number < 1.0 => Amount::Fraction(number),
+            _ => {
+                let message =
+                    format!("expected a fraction below 1 or a whole number of examples in `{name}`, found {number:?}");
                 let error = Diagnostic::error("number-out-of-range", message).primary(value.span, "not below 1");
-                let whole = if fraction.fract() == 0.0 { fraction } else { 500.0 };
+                let whole = if number.fract() == 0.0 { number } else { 500.0 };
                 return Err(self.fail(error.help(format!("of a number of examples write `{name}({whole})`"))));
             }
-            Number::Int(i) => Amount::Count(usize::try_from(i).unwrap_or(usize::MAX)),
         };
         Ok(if name == "last" { Validation::Last(amount) } else { Validation::Random(amount) })
     }
 
     fn clip(&mut self, value: &'p Expr, setting: &str) -> Eval<Clip> {
-        let (name, limit) = self.one_number(value, setting)?;
-        Ok(if name == "norm" { Clip::Norm(limit.value()) } else { Clip::Value(limit.value()) })
+        let (name, _, limit) = self.one_number(value, setting)?;
+        Ok(if name == "norm" { Clip::Norm(limit) } else { Clip::Value(limit) })
     }
 
     /// One string or a list of them.

@@ -2,9 +2,7 @@
 
 use super::super::{Eval, Lower, pattern, stop};
 use super::{Clip, Patterns};
-use crate::ast;
 use crate::hir::{self, Expr, Pattern, Train};
-use crate::print::{expr_text, pattern_text};
 use crate::span::Span;
 
 /// A part of a step: weights that change by a loss of their own. What a section says without `update` is the only one.
@@ -82,26 +80,6 @@ impl<'p> Lower<'p> {
             span: *span,
         })
     }
-}
-
-/// The settings of the updates of a section as source, by name.
-pub(super) fn texts(train: &ast::Train) -> impl Iterator<Item = (String, String)> {
-    let updates = train.entries.iter().filter_map(|entry| match &entry.kind {
-        ast::EntryKind::Update { target, entries } => Some((target, entries)),
-        _ => None,
-    });
-    updates.zip(1..).flat_map(|((target, entries), number)| {
-        let text = move |entry: &ast::Entry| match &entry.kind {
-            ast::EntryKind::Field { name, value } => {
-                Some((format!("{} of update {number}", name.name), expr_text(value)))
-            }
-            ast::EntryKind::Let { pattern, value } => {
-                Some((format!("let {} of update {number}", pattern_text(pattern)), expr_text(value)))
-            }
-            ast::EntryKind::Update { .. } | ast::EntryKind::Fit { .. } => None,
-        };
-        std::iter::once((format!("update {number}"), expr_text(target))).chain(entries.iter().filter_map(text))
-    })
 }
 
 /// The first level of a pattern's names where it is one name: `d` of `"d.**"`.
