@@ -11,6 +11,9 @@ use crate::ast::{self, DefinitionKind, Ident, UnaryOp};
 pub(crate) use crate::ast::{InstanceNameKind, PatternKind, StrPart};
 use crate::span::Span;
 
+pub(crate) type ResultDecl = ast::ResultDecl<Type>;
+pub(crate) type Type = ast::Type<TypeKind>;
+pub(crate) type Expr = ast::Expr<ExprKind>;
 pub(crate) type Pattern = ast::Pattern<Binding>;
 pub(crate) type If<T> = ast::If<T, Expr>;
 pub(crate) type Operation = ast::Operation<Expr>;
@@ -72,24 +75,11 @@ pub(crate) struct Param {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct ResultDecl {
-    pub name: Option<Ident>,
-    pub ty: Type,
-    pub span: Span,
-}
-
-#[derive(Clone, Debug)]
 pub(crate) enum Body {
     Block(Block),
     Expr(Expr),
     /// Implemented by the compiler.
     Builtin,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Type {
-    pub kind: TypeKind,
-    pub span: Span,
 }
 
 #[derive(Clone, Debug)]
@@ -190,8 +180,7 @@ pub(crate) struct Stmt {
 
 #[derive(Clone, Debug)]
 pub(crate) enum StmtKind {
-    Let { pattern: Pattern, value: Expr },
-    Rebind { pattern: Pattern, value: Expr },
+    Bind { pattern: Pattern, value: Expr, rebinds: bool },
     Layer { binding: Binding, call: Call },
     Weight(Weight),
     Assert { condition: Expr, message: Option<Expr> },
@@ -236,12 +225,6 @@ pub(crate) struct Repeat {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Expr {
-    pub kind: ExprKind,
-    pub span: Span,
-}
-
-#[derive(Clone, Debug)]
 pub(crate) enum ExprKind {
     Int(i64),
     Float(f64),
@@ -251,7 +234,11 @@ pub(crate) enum ExprKind {
     Local(LocalId),
     Dimension(Arc<str>),
     Definition(ItemRef),
-    Ambient(Ambient),
+    /// A predefined name, and the item of this name where the predefined value is not in scope.
+    Ambient {
+        name: &'static str,
+        otherwise: Option<ItemRef>,
+    },
     List(Vec<Expr>),
     Tuple(Vec<Expr>),
     Map(Vec<(Expr, Expr)>),
@@ -278,16 +265,6 @@ pub(crate) enum ExprKind {
         items: Vec<IndexItem>,
     },
     If(Box<If<Expr>>),
-    /// A keyword of one setting: `last`.
-    Word(String),
-}
-
-/// A predefined name.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ambient {
-    pub name: &'static str,
-    /// The local or item of this name where the predefined value is not in scope.
-    pub otherwise: Option<ItemRef>,
 }
 
 #[derive(Clone, Debug)]

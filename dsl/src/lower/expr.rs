@@ -35,7 +35,7 @@ impl<'p> Lower<'p> {
             ExprKind::Local(local) => self.local_value(*local, e.span),
             ExprKind::Dimension(name) => self.dimension(name, e.span),
             ExprKind::Definition(at) => Ok(Value::Fn(self.program.resolved(*at))),
-            ExprKind::Ambient(ambient) => self.ambient(*ambient, e.span),
+            ExprKind::Ambient { name, otherwise } => self.ambient(name, *otherwise, e.span),
             ExprKind::List(items) => Ok(Value::list(self.all(items)?)),
             ExprKind::Tuple(items) => Ok(Value::Tuple(self.all(items)?.into())),
             ExprKind::Map(items) => self.map_value(items),
@@ -66,8 +66,6 @@ impl<'p> Lower<'p> {
                 Some(arm) => self.eval(arm),
                 None => Err(self.error("type-mismatch", "this `if` has no value without `else`", e.span, "no `else`")),
             },
-            // which its setting reads
-            ExprKind::Word(word) => Err(self.unknown("value", word, e.span)),
         }
     }
 

@@ -43,7 +43,7 @@ impl<'p> Lower<'p> {
     fn poison(&mut self, stmt: &'p Stmt) -> Eval<()> {
         let mut poison = |binding: &Binding| self.declare(binding, Value::Poison);
         match &stmt.kind {
-            StmtKind::Let { pattern, .. } | StmtKind::Rebind { pattern, .. } => drop(pattern.map(&mut poison)),
+            StmtKind::Bind { pattern, .. } => drop(pattern.map(&mut poison)),
             StmtKind::Layer { binding, .. } | StmtKind::Weight(Weight { binding, .. }) => poison(binding),
             _ => return Err(Stop),
         }
@@ -52,13 +52,9 @@ impl<'p> Lower<'p> {
 
     fn statement(&mut self, stmt: &'p Stmt) -> Eval<Flow<'p>> {
         match &stmt.kind {
-            StmtKind::Let { pattern, value } => {
+            StmtKind::Bind { pattern, value, rebinds } => {
                 let found = self.eval(value)?;
-                self.bind_pattern(pattern, found, value.span, false)?;
-            }
-            StmtKind::Rebind { pattern, value } => {
-                let found = self.eval(value)?;
-                self.bind_pattern(pattern, found, value.span, true)?;
+                self.bind_pattern(pattern, found, value.span, *rebinds)?;
             }
             StmtKind::Layer { binding, call } => self.declare_layer(binding, call)?,
             StmtKind::Weight(weight) => self.weight(weight)?,

@@ -4,7 +4,7 @@ use super::Names;
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
 use crate::hir::bind::Form;
-use crate::hir::tree::{self, Ambient};
+use crate::hir::tree;
 use crate::hir::{AMBIENT, AMBIENT_IN_PLACES};
 use crate::span::Span;
 
@@ -116,7 +116,7 @@ impl<'a> Names<'a> {
             self.found.passed_as_values.insert(at);
         }
         if let Some(name) = AMBIENT.iter().chain(AMBIENT_IN_PLACES).find(|ambient| **ambient == name) {
-            return tree::ExprKind::Ambient(Ambient { name, otherwise });
+            return tree::ExprKind::Ambient { name, otherwise };
         }
         match otherwise {
             Some(at) if self.program.definition(at).is_none() => {

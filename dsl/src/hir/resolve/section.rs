@@ -197,7 +197,7 @@ impl<'a> Names<'a> {
                 return self.of_setting(value, "`clip` expects `norm(…)` or `value(…)`", &["norm", "value"], &[]);
             }
             ("keep", ExprKind::Name(word)) if word == "last" => {
-                return tree::Expr { kind: tree::ExprKind::Word(word.clone()), span: value.span };
+                return tree::Expr { kind: tree::ExprKind::None, span: value.span };
             }
             ("keep", _) => {
                 let expected =

@@ -44,12 +44,13 @@ impl<'a> Names<'a> {
         Some(match &stmt.kind {
             StmtKind::Let { pattern, value } => {
                 let value = self.expr(value);
-                tree::StmtKind::Let { pattern: self.pattern(pattern, Kind::Let), value }
+                tree::StmtKind::Bind { pattern: self.pattern(pattern, Kind::Let), value, rebinds: false }
             }
             StmtKind::Rebind { pattern, value } => {
                 let value = self.expr(value);
                 let alone = matches!(pattern.kind, PatternKind::Name(_));
-                tree::StmtKind::Rebind { pattern: pattern.map(&mut |name| self.rebinding(name, alone)), value }
+                let pattern = pattern.map(&mut |name| self.rebinding(name, alone));
+                tree::StmtKind::Bind { pattern, value, rebinds: true }
             }
             StmtKind::Return { value } => {
                 if !self.loops.is_empty() {

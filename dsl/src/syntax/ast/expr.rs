@@ -4,15 +4,15 @@ use super::{Ident, If, Scan};
 use crate::span::Span;
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Expr {
-    pub kind: ExprKind,
+pub struct Expr<K = ExprKind> {
+    pub kind: K,
     /// Its span, without parentheses around it: those belong to the enclosing expression.
     pub span: Span,
 }
 
-impl Expr {
+impl<K> Expr<K> {
     /// `kind` at `span`.
-    pub fn new(kind: ExprKind, span: Span) -> Self {
+    pub fn new(kind: K, span: Span) -> Self {
         Self { kind, span }
     }
 }
