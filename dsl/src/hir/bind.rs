@@ -18,7 +18,7 @@ pub(crate) enum Form {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Callee<'a> {
     name: &'a str,
-    params: &'a [Param],
+    pub params: &'a [Param],
     /// None for a dataset.
     definition: Option<&'a Definition>,
 }
@@ -41,11 +41,6 @@ impl<'a> Callee<'a> {
         }
     }
 
-    /// Whether a call passed for this parameter is evaluated lazily, once the shape of a weight is known.
-    pub fn delays(&self, param: usize) -> bool {
-        delays(&self.params[param])
-    }
-
     /// The parameter of each argument: first of those that a pipe passes, at `left`, then of those that are written, each with its name, its
     /// span, and the span of its value.
     pub fn bind<'n>(
@@ -58,30 +53,18 @@ impl<'a> Callee<'a> {
         let mut positional = (0..self.params.len()).filter(|&i| is_positional(&self.params[i]));
         let mut first: Vec<Option<Span>> = vec![None; self.params.len()];
         let (mut bound, mut errors) = (vec![], vec![]);
-        for &span in left {
-            let Some(param) = positional.next() else {
-                let message = format!("`{}` has no positional parameter for a piped value", self.name);
-                errors.push(Diagnostic::error("too-many-arguments", message).primary(span, "unexpected argument"));
-                continue;
-            };
-            first[param] = Some(span);
-            bound.push(param);
-        }
-        for (name, span, value) in args {
+        let left = left.iter().map(|&span| (None, span, span, true));
+        for (name, span, value, is_left) in left.chain(args.map(|(name, span, value)| (name, span, value, false))) {
             let param = match name {
-                None => positional.next().ok_or_else(|| Box::new(self.too_many(span))),
+                None => positional.next().ok_or_else(|| Box::new(self.too_many(span, is_left))),
                 Some(name) => self.param(name),
             };
-            let again = |param: usize, first: Span| {
-                Diagnostic::error(
-                    "duplicate-argument",
-                    format!("duplicate argument `{}`", self.params[param].name.name),
-                )
-                .primary(span, "passed again")
-                .secondary(first, "first passed here")
-            };
             match param {
-                Ok(param) if first[param].is_some() => errors.push(again(param, first[param].unwrap_or(span))),
+                Ok(param) if let Some(first) = first[param] => {
+                    let message = format!("duplicate argument `{}`", self.params[param].name.name);
+                    let error = Diagnostic::error("duplicate-argument", message).primary(span, "passed again");
+                    errors.push(error.secondary(first, "first passed here"));
+                }
                 Ok(param) => {
                     first[param] = Some(value);
                     bound.push(param);
@@ -100,14 +83,19 @@ impl<'a> Callee<'a> {
         })
     }
 
-    fn too_many(&self, span: Span) -> Diagnostic {
+    /// The error for an argument beyond the positional parameters; `is_left` says that a pipe passes it.
+    fn too_many(&self, span: Span, is_left: bool) -> Diagnostic {
+        let error =
+            |message: String| Diagnostic::error("too-many-arguments", message).primary(span, "unexpected argument");
+        if is_left {
+            return error(format!("`{}` has no positional parameter for a piped value", self.name));
+        }
         let named_only = |param: &&Param| param.default.is_some();
         let count = self.params.iter().filter(|param| !named_only(param)).count();
         let plural = if count == 1 { "argument" } else { "arguments" };
-        let message = format!("`{}` takes {count} positional {plural}", self.name);
         let named: Vec<String> =
             self.params.iter().filter(named_only).map(|param| format!("`{}`", param.name.name)).collect();
-        let mut error = Diagnostic::error("too-many-arguments", message).primary(span, "unexpected argument");
+        let mut error = error(format!("`{}` takes {count} positional {plural}", self.name));
         if let Some(function) = of_two(self.name) {
             error = error.help(format!("for two values, write `{function}(a, b)`"));
         }

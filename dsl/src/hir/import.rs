@@ -88,22 +88,16 @@ impl Importer<'_> {
     }
 
     fn own_names(&mut self, file: &ast::File, module: u32) -> IndexMap<String, ItemRef> {
-        let mut names: IndexMap<String, (ItemRef, Span)> = IndexMap::new();
-        for (item, at) in file.items.iter().zip(0..) {
-            // The parser has reported a missing name.
-            let Some(ident) = name_of(item).filter(|ident| !ident.name.is_empty()) else { continue };
-            match names.entry(ident.name.clone()) {
-                Entry::Occupied(first) => {
-                    let message = format!("`{}` is defined twice in this file", ident.name);
-                    let error = Diagnostic::error("duplicate-name", message).primary(ident.span, "defined again");
-                    self.diagnostics.push(error.secondary(first.get().1, "first defined here"));
-                }
-                Entry::Vacant(entry) => {
-                    entry.insert((ItemRef { module, item: at }, ident.span));
-                }
-            }
+        // The parser has reported a missing name.
+        let items = file.items.iter().zip(0..).filter_map(|(item, at)| Some((name_of(item)?, at)));
+        let named = items.filter(|(ident, _)| !ident.name.is_empty());
+        let message = |name: &str| format!("`{name}` is defined twice in this file");
+        super::resolve::duplicates(named.clone().map(|(ident, _)| ident), message, &mut self.diagnostics);
+        let mut names = IndexMap::new();
+        for (ident, item) in named {
+            names.entry(ident.name.clone()).or_insert(ItemRef { module, item });
         }
-        names.into_iter().map(|(name, (item, _))| (name, item)).collect()
+        names
     }
 
     fn import(&mut self, from: &str, import: &ast::Import, into: &mut IndexMap<String, (ItemRef, Span)>) {

@@ -240,6 +240,12 @@ impl Program {
         own.or_else(|| library().names.get(name).map(|&item| ItemRef { module: LIBRARY, item }))
     }
 
+    /// The dataset that `name` denotes at the top level of a module.
+    fn lookup_dataset(&self, module: u32, name: &str) -> Option<(ItemRef, &ast::Dataset)> {
+        let at = self.lookup(module, name)?;
+        if let ast::Item::Dataset(dataset) = self.item(at) { Some((at, dataset)) } else { None }
+    }
+
     /// Every name that [`Program::lookup`] finds, innermost first.
     pub fn names(&self, module: u32) -> Vec<&str> {
         let mut names: Vec<&str> = vec![];

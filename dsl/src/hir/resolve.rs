@@ -105,7 +105,7 @@ pub(super) fn of_library(item: &Item, index: u32) -> tree::Item {
 }
 
 /// Reports duplicate names, each with its first occurrence.
-fn duplicates<'a>(
+pub(super) fn duplicates<'a>(
     names: impl Iterator<Item = &'a Ident>,
     message: impl Fn(&str) -> String,
     diagnostics: &mut Vec<Diagnostic>,
@@ -311,11 +311,8 @@ impl<'a> Names<'a> {
         });
         let results = results.collect();
         let gradient = self.gradient(d);
-        if self.module == 0 {
-            let unused = self.unused_arguments(&d.params);
-            let unused = unused.filter(|name| !of_size.contains(&*name.name)).map(|name| (self.at, name.clone()));
-            self.found.arguments.extend(unused.collect::<Vec<_>>());
-        }
+        let names = d.params.iter().map(|param| &param.name).filter(|name| !of_size.contains(&*name.name));
+        self.found.arguments.extend(self.unused(names));
         let locals = std::mem::take(&mut self.locals);
         let (at, calls, owns) = (self.at, std::mem::take(&mut self.calls), self.owns);
         tree::Definition {
@@ -333,9 +330,10 @@ impl<'a> Names<'a> {
         }
     }
 
-    fn unused_arguments(&self, params: &'a [Param]) -> impl Iterator<Item = &'a Ident> {
-        let names = params.iter().map(|param| &param.name);
-        names.filter(|name| self.scopes.find(&name.name).is_some_and(|binding| !binding.used.get()))
+    /// Those of the names in scope that are not used, if it is the main file.
+    fn unused(&self, names: impl Iterator<Item = &'a Ident>) -> Vec<(ItemRef, Ident)> {
+        let is_unused = |name: &&Ident| self.scopes.find(&name.name).is_some_and(|binding| !binding.used.get());
+        names.filter(|_| self.module == 0).filter(is_unused).map(|name| (self.at, name.clone())).collect()
     }
 
     fn gradient(&mut self, d: &'a Definition) -> Option<(ItemRef, Span)> {

@@ -7,8 +7,19 @@ use super::Allowed;
 use dlc_ir::DType;
 
 use super::ItemRef;
-use crate::ast::{BinaryOp, DefinitionKind, Ident, UnaryOp};
+use crate::ast::{self, DefinitionKind, Ident, UnaryOp};
+pub(crate) use crate::ast::{InstanceNameKind, PatternKind, StrPart};
 use crate::span::Span;
+
+pub(crate) type ResultDecl = ast::ResultDecl<Type>;
+pub(crate) type Type = ast::Type<TypeKind>;
+pub(crate) type Expr = ast::Expr<ExprKind>;
+pub(crate) type Pattern = ast::Pattern<Binding>;
+pub(crate) type If<T> = ast::If<T, Expr>;
+pub(crate) type Operation = ast::Operation<Expr>;
+pub(crate) type Str = ast::Str<Expr>;
+pub(crate) type Arg = ast::Arg<Expr>;
+pub(crate) type InstanceName = ast::InstanceName<Expr>;
 
 /// A local of a definition, a dataset or a `train` section: the index of its slot in their frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,24 +75,11 @@ pub(crate) struct Param {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct ResultDecl {
-    pub name: Option<Ident>,
-    pub ty: Type,
-    pub span: Span,
-}
-
-#[derive(Clone, Debug)]
 pub(crate) enum Body {
     Block(Block),
     Expr(Expr),
     /// Implemented by the compiler.
     Builtin,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Type {
-    pub kind: TypeKind,
-    pub span: Span,
 }
 
 #[derive(Clone, Debug)]
@@ -182,8 +180,7 @@ pub(crate) struct Stmt {
 
 #[derive(Clone, Debug)]
 pub(crate) enum StmtKind {
-    Let { pattern: Pattern, value: Expr },
-    Rebind { pattern: Pattern, value: Expr },
+    Bind { pattern: Pattern, value: Expr, rebinds: bool },
     Layer { binding: Binding, call: Call },
     Weight(Weight),
     Assert { condition: Expr, message: Option<Expr> },
@@ -199,29 +196,6 @@ pub(crate) struct Binding {
     pub name: Ident,
 }
 
-#[derive(Clone, Debug)]
-pub(crate) struct Pattern {
-    pub kind: PatternKind,
-    pub span: Span,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum PatternKind {
-    Name(Binding),
-    Ignore,
-    Tuple(Vec<Pattern>),
-}
-
-impl Pattern {
-    pub fn each<'a>(&'a self, f: &mut dyn FnMut(&'a Binding)) {
-        match &self.kind {
-            PatternKind::Name(binding) => f(binding),
-            PatternKind::Ignore => {}
-            PatternKind::Tuple(parts) => parts.iter().for_each(|part| part.each(f)),
-        }
-    }
-}
-
 /// A `param` or `state`.
 #[derive(Clone, Debug)]
 pub(crate) struct Weight {
@@ -233,12 +207,6 @@ pub(crate) struct Weight {
     pub init: Expr,
     /// Whether it has `@allow(unused_parameter)`.
     pub may_be_unused: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct If<T> {
-    pub arms: Vec<(Expr, T)>,
-    pub otherwise: Option<T>,
 }
 
 #[derive(Clone, Debug)]
@@ -257,30 +225,20 @@ pub(crate) struct Repeat {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Expr {
-    pub kind: ExprKind,
-    pub span: Span,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Operation {
-    pub op: BinaryOp,
-    pub op_span: Span,
-    pub right: Expr,
-    pub span: Span,
-}
-
-#[derive(Clone, Debug)]
 pub(crate) enum ExprKind {
     Int(i64),
     Float(f64),
     Bool(bool),
     None,
-    Str(Vec<StrPart>),
+    Str(Str),
     Local(LocalId),
     Dimension(Arc<str>),
     Definition(ItemRef),
-    Ambient(Ambient),
+    /// A predefined name, and the item of this name where the predefined value is not in scope.
+    Ambient {
+        name: &'static str,
+        otherwise: Option<ItemRef>,
+    },
     List(Vec<Expr>),
     Tuple(Vec<Expr>),
     Map(Vec<(Expr, Expr)>),
@@ -307,22 +265,6 @@ pub(crate) enum ExprKind {
         items: Vec<IndexItem>,
     },
     If(Box<If<Expr>>),
-    /// A keyword of one setting: `last`.
-    Word(String),
-}
-
-/// A predefined name.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ambient {
-    pub name: &'static str,
-    /// The local or item of this name where the predefined value is not in scope.
-    pub otherwise: Option<ItemRef>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum StrPart {
-    Text(String),
-    Expr(Expr),
 }
 
 #[derive(Clone, Debug)]
@@ -351,8 +293,8 @@ pub(crate) enum Callee {
     Item { at: ItemRef, params: Vec<usize> },
     /// The value of a local; where that is not callable, the definition of the same name.
     Local(LocalId, Option<ItemRef>),
-    /// A function of one setting: `best`.
-    Setting,
+    /// None, which is reported.
+    Unknown,
 }
 
 /// The index of a call in its definition, in source order.
@@ -367,26 +309,6 @@ pub(crate) struct CallNumber {
 impl CallNumber {
     /// The number of a call outside of bodies.
     pub const NONE: CallNumber = CallNumber { unnamed: 1, ordinal: 0 };
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Arg {
-    pub name: Option<Ident>,
-    pub value: Expr,
-    pub span: Span,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct InstanceName {
-    pub kind: InstanceNameKind,
-    pub span: Span,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum InstanceNameKind {
-    Word(String),
-    Text(Vec<StrPart>),
-    Inline,
 }
 
 #[derive(Clone, Debug)]

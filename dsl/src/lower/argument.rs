@@ -8,7 +8,7 @@ use super::call::Piped;
 use super::value::{Data, Thunk, Value};
 use super::{Eval, Lower};
 use crate::hir::bind::{Callee, Form, missing_arguments};
-use crate::hir::{self, Arg, Definition, Expr, ExprKind, Type, TypeKind};
+use crate::hir::{self, Arg, Call, Definition, Expr, ExprKind, Type, TypeKind};
 use crate::span::Span;
 
 /// A value for a parameter.
@@ -22,27 +22,38 @@ pub(crate) struct BoundArg<'p> {
 }
 
 impl<'p> Lower<'p> {
-    /// Binds and evaluates the arguments of a callee that is known only while lowering. `piped` comes
-    /// first. For a `layer` the data is left out.
+    /// Evaluates the arguments of a call of this definition. `piped` comes first. For a `layer` the data is left out.
     pub(crate) fn bind_args(
         &mut self,
         definition: &'p Definition,
-        args: &'p [Arg],
+        call: &'p Call,
         piped: Piped<'p>,
         form: Form,
     ) -> Eval<Vec<BoundArg<'p>>> {
+        let params = match &call.callee {
+            hir::Callee::Item { params, .. } => params.clone(),
+            _ => self.params_of(definition, &call.args, &piped, form)?,
+        };
+        self.bound_args(definition, &params, &call.args, piped)
+    }
+
+    /// The parameters of the arguments of a callee that is known only while lowering.
+    pub(crate) fn params_of(
+        &mut self,
+        definition: &'p Definition,
+        args: &'p [Arg],
+        piped: &Piped<'p>,
+        form: Form,
+    ) -> Eval<Vec<usize>> {
         let left: Vec<Span> = piped.iter().map(|(_, span)| *span).collect();
         let written = args.iter().map(|arg| (arg.name.as_ref(), arg.span, arg.value.span));
-        match Callee::of(self.program.item(definition.at)).bind(form, &left, written) {
-            Ok(params) => self.bound_args(definition, &params, args, piped),
-            Err(errors) => {
-                for mut error in errors {
-                    error.labels.iter_mut().for_each(|label| label.span = self.at(label.span));
-                    self.diagnostics.push(error);
-                }
-                Err(super::Stop)
+        Callee::of(self.program.item(definition.at)).bind(form, &left, written).map_err(|errors| {
+            for mut error in errors {
+                error.labels.iter_mut().for_each(|label| label.span = self.at(label.span));
+                self.diagnostics.push(error);
             }
-        }
+            super::Stop
+        })
     }
 
     /// Evaluates arguments whose parameters are known in the current frame. `piped` comes first.
@@ -68,18 +79,9 @@ impl<'p> Lower<'p> {
 
     /// Evaluates an argument. A call for a parameter of type `fn` is deferred until its weight's shape is known.
     pub(crate) fn argument(&mut self, value: &'p Expr, delays: bool) -> Eval<Value<'p>> {
-        let ExprKind::Call(call) = &value.kind else { return self.eval(value) };
-        let (definition, args) = match &call.callee {
-            hir::Callee::Item { at, params } if delays => {
-                let definition = self.program.resolved(*at);
-                (definition, self.bound_args(definition, params, &call.args, vec![])?)
-            }
-            hir::Callee::Local(local, otherwise) if delays => match self.held(call, *local, *otherwise)? {
-                Value::Fn(definition) => (definition, self.bind_args(definition, &call.args, vec![], Form::Call)?),
-                _ => return self.eval(value),
-            },
-            _ => return self.eval(value),
-        };
+        let (ExprKind::Call(call), true) = (&value.kind, delays) else { return self.eval(value) };
+        let Value::Fn(definition) = self.callee(call)? else { return self.eval(value) };
+        let args = self.bind_args(definition, call, vec![], Form::Call)?;
         Ok(Value::Thunk(Rc::new(Thunk { call, definition, args })))
     }
 

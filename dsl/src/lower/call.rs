@@ -6,7 +6,7 @@ use dlc_ir as ir;
 use indexmap::IndexMap;
 
 use super::context::FinishedFunction;
-use super::frame::{Draws, Frame, Var};
+use super::frame::{Draws, Frame};
 use super::optimizer::OWN;
 use super::shape::Passed;
 use super::stmt::Flow;
@@ -17,9 +17,7 @@ use super::{BoundArg, Eval, Lower, Stop};
 use crate::ast::DefinitionKind;
 use crate::diagnostic::Diagnostic;
 use crate::hir::bind::Form;
-use crate::hir::{
-    Body, Call, CallNumber, Callee, Definition, Expr, InstanceNameKind, ItemRef, LocalId, StrPart, TypeKind,
-};
+use crate::hir::{Body, Call, CallNumber, Callee, Definition, Expr, InstanceNameKind, Str, TypeKind};
 use crate::library::LIBRARY;
 use crate::span::Span;
 
@@ -29,31 +27,27 @@ pub(crate) type Piped<'p> = Vec<(Value<'p>, Span)>;
 impl<'p> Lower<'p> {
     /// Runs a call as written in the current frame.
     pub(crate) fn call(&mut self, call: &'p Call, piped: Piped<'p>) -> Eval<Value<'p>> {
-        self.deeper(call.span, |lower| match &call.callee {
-            Callee::Item { at, params } => {
-                let definition = lower.program.resolved(*at);
-                let given = lower.bound_args(definition, params, &call.args, piped)?;
+        self.deeper(call.span, |lower| match lower.callee(call)? {
+            Value::Fn(definition) => {
+                let given = lower.bind_args(definition, call, piped, Form::Call)?;
                 lower.invoke(definition, given, call, call.number)
             }
-            Callee::Local(local, otherwise) => match lower.held(call, *local, *otherwise)? {
-                Value::Fn(definition) => {
-                    let given = lower.bind_args(definition, &call.args, piped, Form::Call)?;
-                    lower.invoke(definition, given, call, call.number)
-                }
-                Value::Layer(shared) => lower.call_layer(&shared, call, piped),
-                Value::Thunk(thunk) if piped.is_empty() && call.args.is_empty() => lower.resume(&thunk),
-                other => {
-                    let message = format!("{} cannot be called", other.describe(lower.float));
-                    Err(lower.error("type-mismatch", message, call.name.span, "not a function"))
-                }
-            },
-            // which its setting reads
-            Callee::Setting => Err(lower.unknown("function, block or layer", &call.name.name, call.name.span)),
+            Value::Layer(shared) => lower.call_layer(&shared, call, piped),
+            Value::Thunk(thunk) if piped.is_empty() && call.args.is_empty() => lower.resume(&thunk),
+            other => {
+                let message = format!("{} cannot be called", other.describe(lower.float));
+                Err(lower.error("type-mismatch", message, call.name.span, "not a function"))
+            }
         })
     }
 
-    /// What a local holds that is called; if that is nothing to call, the definition of its name.
-    pub(crate) fn held(&mut self, call: &Call, local: LocalId, otherwise: Option<ItemRef>) -> Eval<Value<'p>> {
+    /// What is called. A local that holds nothing to call stands for the definition of its name.
+    pub(crate) fn callee(&mut self, call: &Call) -> Eval<Value<'p>> {
+        let (local, otherwise) = match call.callee {
+            Callee::Item { at, .. } => return Ok(Value::Fn(self.program.resolved(at))),
+            Callee::Local(local, otherwise) => (local, otherwise),
+            Callee::Unknown => return Err(Stop),
+        };
         match (self.frame().get(local).map(|var| &var.value), otherwise) {
             (Some(Value::Poison), _) => Err(Stop),
             (Some(value @ (Value::Fn(_) | Value::Layer(_) | Value::Thunk(_))), _) => Ok(value.clone()),
@@ -98,7 +92,8 @@ impl<'p> Lower<'p> {
 
     /// Calls a function value with positional data, such as an initialiser or an activation.
     pub(crate) fn apply(&mut self, definition: &'p Definition, args: Piped<'p>, span: Span) -> Eval<Value<'p>> {
-        let given = self.bind_args(definition, &[], args, Form::Call)?;
+        let params = self.params_of(definition, &[], &args, Form::Call)?;
+        let given = self.bound_args(definition, &params, &[], args)?;
         if definition.is_builtin() {
             return self.call_builtin(definition, given, span);
         }
@@ -124,10 +119,8 @@ impl<'p> Lower<'p> {
     /// The name that a call has within its frame.
     fn instance_name(&mut self, call: &'p Call, number: CallNumber) -> Eval<String> {
         let base = match call.instance.as_ref().map(|name| &name.kind) {
-            Some(kind @ (InstanceNameKind::Inline | InstanceNameKind::Text(_))) => {
-                let InstanceNameKind::Text(text) = kind else { return Ok(String::new()) };
-                return self.literal_name(text, call);
-            }
+            Some(InstanceNameKind::Inline) => return Ok(String::new()),
+            Some(InstanceNameKind::Text(text)) => return self.literal_name(text, call),
             Some(InstanceNameKind::Word(word)) => word.clone(),
             None => format!("{}_{}", call.name.name, number.unnamed),
         };
@@ -135,7 +128,7 @@ impl<'p> Lower<'p> {
     }
 
     /// A name that is used verbatim, which may have several levels.
-    fn literal_name(&mut self, text: &'p [StrPart], call: &'p Call) -> Eval<String> {
+    fn literal_name(&mut self, text: &'p Str, call: &'p Call) -> Eval<String> {
         let name = self.text(text, call.span)?;
         let span = call.instance.as_ref().map_or(call.span, |name| name.span);
         if name.starts_with(OWN) {
@@ -214,20 +207,18 @@ impl<'p> Lower<'p> {
         f: impl FnOnce(&mut Self) -> Eval<Value<'p>>,
     ) -> Eval<Value<'p>> {
         if let Some(key) = &key
-            && let Some(mut values) = self.instantiate(key, &salt, span)?
+            && let Some(value) = self.instantiate(key, &salt, span)?
         {
-            return Ok(values.remove(0));
+            return Ok(value);
         }
         let mark = self.mark();
         let id = self.enter(name, salt);
         match f(self) {
-            Ok(value) => {
-                let mut values = [value];
-                let made = self.close(id, &mut values, span);
+            Ok(mut value) => {
+                let made = self.close(id, &mut value, span);
                 if let Some(key) = key {
-                    self.keep_template(key, &mark, made, &values);
+                    self.keep_template(key, &mark, made, &value);
                 }
-                let [value] = values;
                 Ok(value)
             }
             Err(stop) => {
@@ -237,8 +228,8 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// Finishes the function `id`, which `span` calls: tensors in `values` and rebound states become its results.
-    pub(crate) fn close(&mut self, id: u32, values: &mut [Value<'p>], span: Span) -> FinishedFunction {
+    /// Finishes the function `id`, which `span` calls: tensors in `value` and rebound states become its results.
+    fn close(&mut self, id: u32, value: &mut Value<'p>, span: Span) -> FinishedFunction {
         let mut results: IndexMap<ir::Value, usize> = IndexMap::new();
         let mut note = |d: &Data| {
             if d.func == id {
@@ -246,7 +237,7 @@ impl<'p> Lower<'p> {
                 results.entry(d.value).or_insert(next);
             }
         };
-        values.iter().for_each(|value| value.visit_data(&mut note));
+        value.visit_data(&mut note);
         let writes = self.context().writes.clone();
         writes.values().for_each(note);
         let inner: Vec<ir::Value> = results.keys().copied().collect();
@@ -259,7 +250,7 @@ impl<'p> Lower<'p> {
                 (d.dense, d.transpose_of) = (None, None);
             }
         };
-        values.iter_mut().for_each(|value| value.each_data(&mut rename));
+        value.each_data(&mut rename);
         for (state, mut data) in writes {
             rename(&mut data);
             self.context().writes.insert(state, data);
@@ -285,19 +276,18 @@ impl<'p> Lower<'p> {
         }
         self.spend(span)?;
         self.check_bound(definition, &given, span)?;
-        let mut known: Vec<Option<Value<'p>>> = vec![None; definition.params.len()];
         let mut data: Vec<(usize, Value<'p>, Span)> = vec![];
-        for g in given {
-            let param = &definition.params[g.param];
+        for BoundArg { param: i, value, span } in given {
+            let (param, at) = (&definition.params[i], self.at(span));
             if frame.in_library() {
-                frame.given.insert(&param.name.name, self.at(g.span));
+                frame.given.insert(&param.name.name, at);
             }
             if param.ty.is_data() {
-                let at = self.at(g.span);
-                data.push((g.param, g.value, at));
+                data.push((i, value, at));
             } else {
                 let what = format!("`{}` of `{name}`", param.name.name);
-                known[g.param] = Some(self.coerce(g.value, &param.ty, &what, g.span)?);
+                let value = self.coerce(value, &param.ty, &what, span)?;
+                frame.set_param(i, param, value);
             }
         }
         data.sort_by_key(|(param, ..)| *param);
@@ -305,27 +295,20 @@ impl<'p> Lower<'p> {
         self.running.push((definition, at));
         self.frames.push(frame);
         let before = self.tally();
-        let result = self.deeper(span, |lower| lower.run_body(definition, known, data, at));
-        let result = result.and_then(|value| self.leave_frame(definition, value, before));
-        self.frames.pop();
+        let result = self.deeper(span, |lower| lower.run_body(definition, data, at));
+        let frame = self.frames.pop().expect("was pushed");
         self.running.pop();
-        result
+        result.map(|value| self.leave_frame(&frame, definition, value, before))
     }
 
     fn run_body(
         &mut self,
         definition: &'p Definition,
-        known: Vec<Option<Value<'p>>>,
         mut data: Vec<(usize, Value<'p>, Span)>,
         call: Span,
     ) -> Eval<Value<'p>> {
-        let mut is_given: Vec<bool> = known.iter().map(Option::is_some).collect();
+        let mut is_given: Vec<bool> = self.frame().slots.iter().map(Option::is_some).collect();
         data.iter().for_each(|(param, ..)| is_given[*param] = true);
-        for (i, value) in known.into_iter().enumerate() {
-            if let Some(value) = value {
-                self.declare_param(definition, i, value);
-            }
-        }
         // Defaults that need no dimension come first, since dimensions may be checked against them.
         for late in [false, true] {
             for (i, param) in definition.params.iter().enumerate() {
@@ -361,11 +344,6 @@ impl<'p> Lower<'p> {
         self.check_results(definition, value, returned)
     }
 
-    fn declare_param(&mut self, definition: &'p Definition, param: usize, value: Value<'p>) {
-        let span = definition.params[param].name.span;
-        self.frame_mut().set(LocalId(param as u32), Var { value, span, state: None });
-    }
-
     fn default(&mut self, definition: &'p Definition, i: usize, default: &'p Expr, call: Span) -> Eval<()> {
         let param = &definition.params[i];
         let value = self.argument(default, param.ty.is_fn())?;
@@ -374,7 +352,7 @@ impl<'p> Lower<'p> {
         }
         let what = format!("`{}` of `{}`", param.name.name, definition.name.name);
         let value = self.coerce(value, &param.ty, &what, default.span)?;
-        self.declare_param(definition, i, value);
+        self.frame_mut().set_param(i, param, value);
         Ok(())
     }
 
@@ -397,29 +375,33 @@ impl<'p> Lower<'p> {
         };
         let data = if is_number { self.take_rest(data, &param.ty, span)? } else { data };
         let data = self.match_type(Passed { callee, param, data: &data, span })?;
-        self.declare_param(definition, i, Value::Data(data));
+        self.frame_mut().set_param(i, param, Value::Data(data));
         Ok(())
     }
 
     /// Renames the axes of a result to the caller's names, and records the layer.
-    fn leave_frame(&mut self, definition: &'p Definition, mut value: Value<'p>, start: Tally) -> Eval<Value<'p>> {
-        let frame = self.frames.last().expect("the frame that is left");
-        let (id, dims) = (frame.id, frame.dims.clone());
-        let site = frame.site;
+    fn leave_frame(
+        &mut self,
+        frame: &Frame<'p>,
+        definition: &'p Definition,
+        mut value: Value<'p>,
+        start: Tally,
+    ) -> Value<'p> {
+        let Frame { id, dims, site, .. } = frame;
         value.each_data(&mut |d| {
-            let is_own = |axis: &Axis| axis.label.as_ref().is_some_and(|label| label.frame == id);
+            let is_own = |axis: &Axis| axis.label.as_ref().is_some_and(|label| label.frame == *id);
             if !d.axes.iter().any(is_own) {
                 return;
             }
             for axis in Rc::make_mut(&mut d.axes) {
                 if let Some(label) = &axis.label
-                    && label.frame == id
+                    && label.frame == *id
                 {
                     axis.label = dims.get(&*label.name).and_then(|known| known.outer.clone());
                 }
             }
             if let Some(site) = site {
-                d.origin = site;
+                d.origin = *site;
             }
         });
         if definition.kind == DefinitionKind::Model {
@@ -430,9 +412,7 @@ impl<'p> Lower<'p> {
             let sizes = dims.iter().map(|(name, known)| (name.clone(), known.size)).collect();
             (self.model_values, self.model_dims) = (values, sizes);
         }
-        let frame = self.frames.pop().expect("the frame that is left");
-        self.note_layer(&frame, &definition.name.name, &value, start);
-        self.frames.push(frame);
-        Ok(value)
+        self.note_layer(frame, &definition.name.name, &value, start);
+        value
     }
 }

@@ -70,33 +70,28 @@ impl Program {
         }
         lowered
     }
+
+    /// The model and the training of these names; without one, the model is that of the training, or else the file's last.
+    pub(crate) fn choose(&self, model: Option<&str>, training: Option<&str>) -> Result<Chosen<'_>, Box<Diagnostic>> {
+        let file = self.main();
+        let start = Span::new(file.source, 0, 0);
+        let train = self.training(training, model)?;
+        let (name, span) = match (model, train, file.models().last()) {
+            (Some(name), ..) => (name, start),
+            (None, Some(train), _) => (train.model.name.as_str(), train.model.span),
+            (None, None, Some(model)) => (model.name.name.as_str(), model.name.span),
+            (None, None, None) => {
+                let message = format!("{} defines no model", self.sources.name(file.source));
+                let error = Diagnostic::error("no-model", message);
+                return Err(Box::new(error.primary(start, "write `model name(…) -> … { … }`")));
+            }
+        };
+        let (at, _) = self.model(0, name, span)?;
+        Ok(Chosen { definition: self.resolved(at), train })
+    }
 }
 
 impl<'p> Lower<'p> {
-    /// The model and the training of these names; without one, the model is that of the training, or else the file's last.
-    pub(crate) fn choose(&mut self, model: Option<&str>, training: Option<&str>) -> Eval<Chosen<'p>> {
-        let program = self.program;
-        let file = program.main();
-        let train = program.training(training, model).map_err(|error| self.fail(*error))?;
-        let (name, span) = match (model, train) {
-            (Some(name), _) => (name.to_owned(), Span::new(file.source, 0, 0)),
-            (None, Some(train)) => (train.model.name.clone(), train.model.span),
-            (None, None) => match file.models().last() {
-                Some(model) => (model.name.name.clone(), model.name.span),
-                None => {
-                    let message = format!("{} defines no model", program.sources.name(file.source));
-                    let error = Diagnostic::error("no-model", message);
-                    let error = error.primary(Span::new(file.source, 0, 0), "write `model name(…) -> … { … }`");
-                    return Err(self.fail(error));
-                }
-            },
-        };
-        match program.model(0, &name, span) {
-            Ok((at, _)) => Ok(Chosen { definition: program.resolved(at), train }),
-            Err(error) => Err(self.fail(*error)),
-        }
-    }
-
     /// Lowers what the request names.
     pub(crate) fn lowered(&mut self) -> Result<Lowered, Vec<Diagnostic>> {
         let graph = self.entry();
@@ -143,7 +138,8 @@ impl<'p> Lower<'p> {
 
     /// Begins the entry function; the model and its arguments.
     pub(crate) fn begin(&mut self) -> Eval<(Chosen<'p>, Vec<BoundArg<'p>>)> {
-        let chosen = self.choose(self.request.model.as_deref(), self.request.training.as_deref())?;
+        let chosen = self.program.choose(self.request.model.as_deref(), self.request.training.as_deref());
+        let chosen = chosen.map_err(|error| self.fail(*error))?;
         let name = chosen.definition.name.name.clone();
         self.enter(&name, String::new());
         let frame = self.new_frame(0, &[]);
@@ -305,12 +301,7 @@ fn ordered(f: &Function, keep: &dyn Fn(&str) -> bool) -> Function {
         Role::State { .. } => 2,
         Role::Key => 3,
     };
-    let live = f.live();
-    let mut used = vec![false; f.node_count()];
-    for (_, node, _) in f.ops().filter(|(id, ..)| live[id.index()]) {
-        node.operands.iter().for_each(|v| used[v.node.index()] = true);
-    }
-    f.results.iter().for_each(|r| used[r.value.node.index()] = true);
+    let used = used(f);
     let mut order: Vec<usize> = (0..f.args().len()).collect();
     order.sort_by_key(|&i| rank(&f.args()[i].role));
     order.retain(|&i| {
@@ -318,4 +309,15 @@ fn ordered(f: &Function, keep: &dyn Fn(&str) -> bool) -> Function {
         arg.role != Role::Input || used[f.arg_values()[i].node.index()] || keep(&arg.name)
     });
     f.with_args(&order)
+}
+
+/// The nodes of which the results are computed.
+pub(super) fn used(f: &Function) -> Vec<bool> {
+    let live = f.live();
+    let mut used = vec![false; f.node_count()];
+    for (_, node, _) in f.ops().filter(|(id, ..)| live[id.index()]) {
+        node.operands.iter().for_each(|v| used[v.node.index()] = true);
+    }
+    f.results.iter().for_each(|r| used[r.value.node.index()] = true);
+    used
 }

@@ -6,7 +6,7 @@ use super::value::{Data, Value};
 use super::{Eval, Lower, MAX_DEPTH, MAX_VALUES, Stop};
 use crate::ast::Ident;
 use crate::diagnostic::did_you_mean;
-use crate::hir::{Expr, ExprKind, StrPart};
+use crate::hir::{Expr, ExprKind, Str, StrPart};
 use crate::span::Span;
 
 impl<'p> Lower<'p> {
@@ -35,7 +35,7 @@ impl<'p> Lower<'p> {
             ExprKind::Local(local) => self.local_value(*local, e.span),
             ExprKind::Dimension(name) => self.dimension(name, e.span),
             ExprKind::Definition(at) => Ok(Value::Fn(self.program.resolved(*at))),
-            ExprKind::Ambient(ambient) => self.ambient(*ambient, e.span),
+            ExprKind::Ambient { name, otherwise } => self.ambient(name, *otherwise, e.span),
             ExprKind::List(items) => Ok(Value::list(self.all(items)?)),
             ExprKind::Tuple(items) => Ok(Value::Tuple(self.all(items)?.into())),
             ExprKind::Map(items) => self.map_value(items),
@@ -63,8 +63,6 @@ impl<'p> Lower<'p> {
                 Some(arm) => self.eval(arm),
                 None => Err(self.error("type-mismatch", "this `if` has no value without `else`", e.span, "no `else`")),
             },
-            // which its setting reads
-            ExprKind::Word(word) => Err(self.unknown("value", word, e.span)),
         }
     }
 
@@ -95,9 +93,9 @@ impl<'p> Lower<'p> {
     }
 
     /// A string with its expressions interpolated.
-    pub(crate) fn text(&mut self, parts: &'p [StrPart], span: Span) -> Eval<String> {
+    pub(crate) fn text(&mut self, string: &'p Str, span: Span) -> Eval<String> {
         let mut text = String::new();
-        for part in parts {
+        for part in &string.parts {
             if text.len() > super::MAX_LIST {
                 return Err(self.error("too-large", "the string is too long", span, "more than 65,536 bytes"));
             }

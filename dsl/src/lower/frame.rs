@@ -10,12 +10,12 @@ use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Lower, Phase};
 use crate::ast::{DefinitionKind, Ident};
 use crate::diagnostic::{Diagnostic, SHOWN};
-use crate::hir::{AMBIENT, Ambient, Binding, LocalId};
+use crate::hir::{AMBIENT, Binding, ItemRef, LocalId, Param};
 use crate::library::LIBRARY;
 use crate::span::Span;
 
 /// One run of one definition.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Frame<'p> {
     pub id: u32,
     /// The module in which names are looked up.
@@ -122,28 +122,6 @@ pub(crate) struct Var<'p> {
 }
 
 impl<'p> Frame<'p> {
-    pub fn new(id: u32, module: u32, names: &'p [Ident]) -> Self {
-        Frame {
-            id,
-            module,
-            site: None,
-            given: FxHashMap::default(),
-            path: String::new(),
-            names,
-            slots: vec![None; names.len()],
-            dims: IndexMap::new(),
-            rest: None,
-            iterations: vec![],
-            instances: IndexMap::new(),
-            shared: false,
-            layer: false,
-            draws: Draws::default(),
-            owns: false,
-            kind: None,
-            templates: vec![],
-        }
-    }
-
     /// Whether it evaluates a definition of the library.
     pub fn in_library(&self) -> bool {
         self.module == LIBRARY
@@ -155,6 +133,16 @@ impl<'p> Frame<'p> {
 
     pub fn set(&mut self, local: LocalId, var: Var<'p>) {
         self.slots[local.0 as usize] = Some(var);
+    }
+
+    /// Gives parameter `i` its value.
+    pub fn set_param(&mut self, i: usize, param: &Param, value: Value<'p>) {
+        self.set(LocalId(i as u32), Var { value, span: param.name.span, state: None });
+    }
+
+    /// The value of a local that is bound.
+    pub fn value_mut(&mut self, local: LocalId) -> &mut Value<'p> {
+        &mut self.slots[local.0 as usize].as_mut().expect("what is rebound is bound").value
     }
 
     /// What is known here, with its names, the latest first.
@@ -192,7 +180,7 @@ impl<'p> Frame<'p> {
 impl<'p> Lower<'p> {
     pub(crate) fn new_frame(&mut self, module: u32, names: &'p [Ident]) -> Frame<'p> {
         self.next_frame += 1;
-        Frame::new(self.next_frame, module, names)
+        Frame { id: self.next_frame, module, names, slots: vec![None; names.len()], ..Frame::default() }
     }
 
     /// Gives a name its value.
@@ -220,7 +208,7 @@ impl<'p> Lower<'p> {
     }
 
     /// The value of a name of the language.
-    pub(crate) fn ambient(&mut self, Ambient { name, otherwise }: Ambient, span: Span) -> Eval<Value<'p>> {
+    pub(crate) fn ambient(&mut self, name: &str, otherwise: Option<ItemRef>, span: Span) -> Eval<Value<'p>> {
         if let Some(value) = self.ambient_here(name, span)? {
             return Ok(value);
         }

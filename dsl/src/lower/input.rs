@@ -4,12 +4,12 @@ use dlc_ir as ir;
 use ir::{DType, Role, Type};
 
 use super::entry::Chosen;
-use super::frame::{Dimension, Var};
+use super::frame::Dimension;
 use super::shape::capital;
 use super::value::{Axis, Data, Label, Value};
 use super::{BoundArg, Eval, Lower, Mode, Stop};
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::hir::{Callee, Definition, Dim, Expr, ExprKind, LocalId, Param, TypeKind};
+use crate::hir::{Callee, Definition, Dim, Expr, ExprKind, Param, TypeKind};
 use crate::span::Span;
 
 impl<'p> Lower<'p> {
@@ -56,8 +56,7 @@ impl<'p> Lower<'p> {
                     return Err(error);
                 }
             };
-            let var = Var { value, span: param.name.span, state: None };
-            self.frame_mut().set(LocalId(i as u32), var);
+            self.frame_mut().set_param(i, param, value);
         }
         Ok(())
     }

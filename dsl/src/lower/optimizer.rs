@@ -12,7 +12,7 @@ use super::template::Key;
 use super::value::{Axis, Data, Value};
 use super::{BoundArg, Eval, Lower, Phase};
 use crate::hir::bind::{Form, no_optimizer};
-use crate::hir::{Callee, Definition, ExprKind, Train};
+use crate::hir::{Definition, ExprKind, Train};
 use crate::span::Span;
 
 /// The prefix of the trainer's own states, which no user-defined name can have.
@@ -132,23 +132,14 @@ impl<'p> Lower<'p> {
         };
         // The weight and its gradient come from the left, as data in a pipe does.
         let left = vec![(Value::None, call.name.span), (Value::None, call.name.span)];
-        let (definition, mut given) = match &call.callee {
-            Callee::Item { at, params } => {
-                let definition = self.program.resolved(*at);
-                (definition, self.bound_args(definition, params, &call.args, left)?)
-            }
-            Callee::Local(local, otherwise) => {
-                let held = self.held(call, *local, *otherwise)?;
-                let definition = if let Value::Fn(definition) = held { Some(definition) } else { None };
-                let known = definition.and_then(|definition| self.program.definition(definition.at));
-                if let Some(error) = no_optimizer(known, &call.name) {
-                    return Err(self.fail(error));
-                }
-                let Some(definition) = definition else { return super::stop() };
-                (definition, self.bind_args(definition, &call.args, left, Form::Call)?)
-            }
-            Callee::Setting => return super::stop(),
-        };
+        let callee = self.callee(call)?;
+        let definition = if let Value::Fn(definition) = callee { Some(definition) } else { None };
+        let known = definition.and_then(|definition| self.program.definition(definition.at));
+        if let Some(error) = no_optimizer(known, &call.name) {
+            return Err(self.fail(error));
+        }
+        let Some(definition) = definition else { return super::stop() };
+        let mut given = self.bind_args(definition, call, left, Form::Call)?;
         given.retain(|g| g.param > 1);
         for g in &given {
             if let Value::Map(patterns, _) = &g.value {

@@ -1,19 +1,18 @@
 //! The settings of a `train` section: a closed, checked list.
 
-use super::dataset::{DatasetCall, dataset_call};
+use super::entry::Chosen;
 use super::pattern;
 use super::value::Value;
 use super::weights::no_weight_named;
-use super::{Eval, Lower, Request};
+use super::{BoundArg, Eval, Lower, Request};
 use crate::ast;
 use crate::diagnostic::{Diagnostic, has_errors, tidy};
-use crate::hir::{Callee, Expr, ExprKind, Pattern, Program, Train};
+use crate::hir::{Callee, Expr, ExprKind, Pattern, Program, Section, Train};
 use crate::print::{expr_text, pattern_text};
 use crate::span::Span;
 
 mod keep;
 mod metrics;
-mod scope;
 mod train_settings;
 mod update;
 
@@ -26,42 +25,13 @@ pub(crate) use update::Update;
 pub const MAX_COUNT: usize = 1 << 40;
 
 /// All settings, with the expressions that belong into graphs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Settings<'p> {
-    pub data: Option<DatasetCall>,
-    pub test: Option<DatasetCall>,
-    pub validation: Option<Validation>,
-    pub epochs: Option<usize>,
-    pub steps: Option<usize>,
-    pub batch: Option<usize>,
-    pub seed: Option<u64>,
-    pub shuffle: Option<bool>,
-    pub clip: Option<Clip>,
-    pub keep: Option<Keep>,
-    pub patience: Option<usize>,
-    pub weights: Option<Span>,
+    pub of_trainer: TrainSettings,
     pub trainable: Option<Patterns>,
-    pub loss: Option<&'p Expr>,
-    pub optimizer: Option<&'p Expr>,
     /// What a step consists of, in order: at least one.
     pub updates: Vec<Update<'p>>,
     pub metrics: Vec<(Metric, &'p Expr)>,
-}
-
-/// A number as it is written.
-#[derive(Clone, Copy)]
-enum Number {
-    Int(i64),
-    Float(f64),
-}
-
-impl Number {
-    fn value(self) -> f64 {
-        match self {
-            Number::Int(i) => i as f64,
-            Number::Float(x) => x,
-        }
-    }
 }
 
 /// Patterns of weights' names.
@@ -73,16 +43,26 @@ pub(crate) struct Patterns {
     pub span: Span,
 }
 
-/// The settings of a section as source, by name, without its length.
-fn texts_of(train: &ast::Train) -> Vec<(String, String)> {
-    let entries = train.entries.iter().filter_map(|entry| match &entry.kind {
-        ast::EntryKind::Field { name, value } if !matches!(&*name.name, "epochs" | "steps") => {
-            Some((name.name.clone(), expr_text(value)))
+/// The settings of a section as source, by name, without its length; `of` says whose they are. Updates are behind the others.
+fn texts_of(entries: &[ast::Entry], of: &str) -> Vec<(String, String)> {
+    let (mut texts, mut updates, mut count) = (vec![], vec![], 0);
+    for entry in entries {
+        match &entry.kind {
+            ast::EntryKind::Field { name, .. } if matches!(&*name.name, "epochs" | "steps") => {}
+            ast::EntryKind::Field { name, value } => texts.push((format!("{}{of}", name.name), expr_text(value))),
+            ast::EntryKind::Let { pattern, value } => {
+                texts.push((format!("let {}{of}", pattern_text(pattern)), expr_text(value)));
+            }
+            ast::EntryKind::Update { target, entries } => {
+                count += 1;
+                updates.push((format!("update {count}"), expr_text(target)));
+                updates.extend(texts_of(entries, &format!(" of update {count}")));
+            }
+            ast::EntryKind::Fit { .. } => {}
         }
-        ast::EntryKind::Let { pattern, value } => Some((format!("let {}", pattern_text(pattern)), expr_text(value))),
-        _ => None,
-    });
-    entries.chain(update::texts(train)).collect()
+    }
+    texts.append(&mut updates);
+    texts
 }
 
 impl Program {
@@ -92,40 +72,10 @@ impl Program {
     /// What is wrong with it.
     pub fn train_settings(&self, request: &Request) -> Result<Option<TrainSettings>, Vec<Diagnostic>> {
         let mut lower = Lower::new(self, request);
-        let found = lower.begin().and_then(|(chosen, _)| match chosen.train {
-            None => Ok(None),
-            Some(train) => lower.settings(train).map(|settings| Some((train, settings))),
-        });
+        let found = lower.begin().and_then(|(chosen, _)| chosen.train.map(|train| lower.settings(train)).transpose());
         let mut diagnostics = std::mem::take(&mut lower.diagnostics);
-        let span_of = |train: &Train, setting| train.section.get(setting).map_or(train.model.span, |value| value.span);
         match found {
-            Ok(found) if !has_errors(&diagnostics) => Ok(found.map(|(train, s)| TrainSettings {
-                name: train.name().name.clone(),
-                has_own_name: train.name.is_some(),
-                model: train.model.name.clone(),
-                data: s.data.expect("is required"),
-                test: s.test,
-                validation: s.validation,
-                epochs: s.epochs,
-                steps: s.steps,
-                batch: s.batch.unwrap_or(32),
-                batch_span: span_of(train, "batch"),
-                validation_span: span_of(train, "validation"),
-                seed: s.seed.unwrap_or(0),
-                shuffle: s.shuffle.unwrap_or(true),
-                clip: s.clip,
-                keep: s.keep.unwrap_or(Keep::Last),
-                patience: s.patience,
-                weights: s.weights,
-                texts: match self.item(train.at) {
-                    ast::Item::Train(train) => texts_of(train),
-                    _ => vec![],
-                },
-                metrics: s.metrics.into_iter().map(|(metric, _)| metric).collect(),
-                span: train.span,
-                model_span: train.model.span,
-                allowed: train.allowed.clone(),
-            })),
+            Ok(found) if !has_errors(&diagnostics) => Ok(found.map(|settings| settings.of_trainer)),
             _ => {
                 tidy(&mut diagnostics);
                 Err(diagnostics)
@@ -135,32 +85,116 @@ impl Program {
 }
 
 impl<'p> Lower<'p> {
+    /// The model's arguments that are known at compile time, for its `train` section; those that depend on data are left out.
+    pub(crate) fn arguments_of_section(&mut self, chosen: &Chosen<'p>, given: &[BoundArg<'p>]) -> Eval<()> {
+        let frame = self.new_frame(chosen.definition.at.module, &chosen.definition.locals);
+        self.frames.push(frame);
+        self.declare_arguments(chosen, given)?;
+        let frame = self.frames.pop().expect("was pushed");
+        for (param, var) in chosen.definition.params.iter().zip(frame.slots) {
+            let Some(mut var) = var else { continue };
+            let what = format!("`{}` of `{}`", param.name.name, chosen.definition.name.name);
+            var.value = self.coerce(var.value, &param.ty, &what, var.span)?;
+            self.section_arguments.insert(param.name.name.clone(), var);
+        }
+        Ok(())
+    }
+
+    /// Opens the scope of a section: the model's arguments, and within it what the section introduces.
+    pub(crate) fn enter_section(&mut self, train: &'p Train) {
+        let mut frame = self.new_frame(0, &train.locals);
+        frame.give(&train.outer, |name| self.section_arguments.get(name).cloned());
+        self.frames.push(frame);
+        self.known_lets(&train.section.lets);
+    }
+
     /// Reads a section's settings. Values that need tensors stay expressions.
     pub(crate) fn settings(&mut self, train: &'p Train) -> Eval<Settings<'p>> {
-        let mut settings = Settings::default();
         self.enter_section(train);
         let before = self.diagnostics.len();
-        for (name, value) in &train.section.settings {
-            // An error is reported; the other settings are looked at all the same.
-            let _ = self.setting(&mut settings, &name.name, value);
-        }
-        settings.updates = self.updates(train, &settings).unwrap_or_default();
-        if let Some(value) = train.section.get("keep") {
-            // the scores that it may name are known now
-            settings.keep = self.keep(value, &settings).ok();
-        }
+        let section = &train.section;
         for name in ["data", "loss", "optimizer"] {
             let needed = name == "data" || train.updates.is_empty();
-            if needed && train.section.get(name).is_none() {
+            if needed && section.get(name).is_none() {
                 let message = format!("missing setting `{name}` of `train {}`", train.name().name);
                 self.error("missing-setting", message, train.model.span, format!("`{name}` is missing"));
             }
         }
+        let data = self.read_setting(section, "data", Self::dataset_call);
+        let test = self.read_setting(section, "test", Self::dataset_call);
+        let validation = self.read_setting(section, "validation", Self::validation);
+        let epochs = self.read_setting(section, "epochs", Self::count);
+        let steps = self.read_setting(section, "steps", Self::count);
+        let batch = self.read_setting(section, "batch", Self::count);
+        let patience = self.read_setting(section, "patience", Self::count);
+        let seed = self.read_setting(section, "seed", |lower, value, name| match lower.eval(value)? {
+            Value::Int(i, _) if i >= 0 => Ok(i as u64),
+            other => Err(lower.bad_setting(name, "an integer", &other, value.span)),
+        });
+        let shuffle = self.read_setting(section, "shuffle", |lower, value, name| match lower.eval(value)? {
+            Value::Bool(b) => Ok(b),
+            other => Err(lower.bad_setting(name, "a bool", &other, value.span)),
+        });
+        let clip = self.read_setting(section, "clip", Self::clip);
+        let weights = self.read_setting(section, "weights", |lower, value, _| {
+            lower.check_weights(value)?;
+            Ok(value.span)
+        });
+        let trainable = self.read_setting(section, "trainable", Self::patterns);
+        let metrics = self.read_setting(section, "metrics", |lower, value, _| lower.metrics(value)).unwrap_or_default();
+        let updates = self.updates(train, clip).unwrap_or_default();
+        let losses = updates.iter().map(|update| update.name.as_str()).filter(|name| *name != "loss");
+        let losses = ["loss"].into_iter().chain(losses).map(|name| (name, None));
+        let scores = losses.chain(metrics.iter().map(|(metric, value)| (metric.name.as_str(), Some(*value))));
+        let (scores, validates) = (scores.collect::<Vec<_>>(), validation.is_some());
+        let keep = self.read_setting(section, "keep", |lower, value, _| lower.keep(value, validates, &scores));
         self.frames.pop();
-        if self.request.epochs.or(self.request.steps).is_some() {
-            (settings.epochs, settings.steps) = (self.request.epochs, self.request.steps);
+        if has_errors(&self.diagnostics[before..]) {
+            return super::stop();
         }
-        if has_errors(&self.diagnostics[before..]) { super::stop() } else { Ok(settings) }
+        let Request { epochs: given_epochs, steps: given_steps, .. } = *self.request;
+        let has_length = given_epochs.or(given_steps).is_some();
+        let (epochs, steps) = if has_length { (given_epochs, given_steps) } else { (epochs, steps) };
+        let span_of = |setting| section.get(setting).map_or(train.model.span, |value| value.span);
+        let of_trainer = TrainSettings {
+            name: train.name().name.clone(),
+            has_own_name: train.name.is_some(),
+            model: train.model.name.clone(),
+            data: data.expect("is required"),
+            test,
+            validation,
+            validation_span: span_of("validation"),
+            epochs,
+            steps,
+            batch: batch.unwrap_or(32),
+            batch_span: span_of("batch"),
+            seed: seed.unwrap_or(0),
+            shuffle: shuffle.unwrap_or(true),
+            clip,
+            keep: keep.unwrap_or_default(),
+            patience,
+            weights,
+            texts: match self.program.item(train.at) {
+                ast::Item::Train(train) => texts_of(&train.entries, ""),
+                _ => vec![],
+            },
+            metrics: metrics.iter().map(|(metric, _)| metric.clone()).collect(),
+            span: train.span,
+            model_span: train.model.span,
+            allowed: train.allowed.clone(),
+        };
+        Ok(Settings { of_trainer, trainable, updates, metrics })
+    }
+
+    /// The value of a setting, which `read` is given with the name; none if it is not set, and after an error, which is reported, so that
+    /// the other settings are looked at all the same.
+    fn read_setting<T>(
+        &mut self,
+        section: &'p Section,
+        name: &str,
+        read: impl FnOnce(&mut Self, &'p Expr, &str) -> Eval<T>,
+    ) -> Option<T> {
+        section.get(name).and_then(|value| read(self, value, name).ok())
     }
 
     /// The `let`s of a section, as far as they need no tensors.
@@ -172,42 +206,6 @@ impl<'p> Lower<'p> {
                 self.diagnostics.truncate(before);
             }
         }
-    }
-
-    fn setting(&mut self, settings: &mut Settings<'p>, name: &str, value: &'p Expr) -> Eval<()> {
-        match name {
-            "data" => settings.data = Some(dataset_call(self, value)?),
-            "test" => settings.test = Some(dataset_call(self, value)?),
-            "validation" => settings.validation = Some(self.validation(value)?),
-            "epochs" => settings.epochs = Some(self.count(value, "epochs")?),
-            "steps" => settings.steps = Some(self.count(value, "steps")?),
-            "batch" => settings.batch = Some(self.count(value, "batch")?),
-            "seed" => match self.eval(value)? {
-                Value::Int(i, _) if i >= 0 => settings.seed = Some(i as u64),
-                other => return Err(self.bad_setting("seed", "an integer", &other, value.span)),
-            },
-            "shuffle" => match self.eval(value)? {
-                Value::Bool(b) => settings.shuffle = Some(b),
-                other => return Err(self.bad_setting("shuffle", "a bool", &other, value.span)),
-            },
-            "clip" => settings.clip = Some(self.clip(value)?),
-            "patience" => settings.patience = Some(self.count(value, "patience")?),
-            "weights" => {
-                self.check_weights(value)?;
-                settings.weights = Some(value.span);
-            }
-            "trainable" => {
-                settings.trainable = Some(Patterns { list: self.strings(value, "trainable")?, span: value.span });
-            }
-            "loss" => settings.loss = Some(value),
-            "optimizer" => settings.optimizer = Some(value),
-            "metrics" => {
-                settings.metrics = self.metrics(value)?;
-            }
-            // `keep`, which is read when the others are
-            _ => {}
-        }
-        Ok(())
     }
 
     fn bad_setting(&mut self, name: &str, expected: &str, found: &Value<'p>, span: Span) -> super::Stop {
@@ -230,57 +228,57 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// The number in `name(number)` and its name: an integer or a finite float above 0.
-    fn one_number(&mut self, value: &'p Expr, setting: &str) -> Eval<(&'p str, Number)> {
+    /// The value of the number in `name(number)`, and its name: an integer or a finite float above 0.
+    fn one_number(&mut self, value: &'p Expr, setting: &str) -> Eval<(&'p str, Value<'p>, f64)> {
         let ExprKind::Call(call) = &value.kind else { return super::stop() };
         let [arg] = call.args.as_slice() else { return super::stop() };
-        let number = match self.eval(&arg.value)? {
-            Value::Int(i, _) => Number::Int(i),
-            Value::Float(x) => Number::Float(x),
+        let found = self.eval(&arg.value)?;
+        let number = match found {
+            Value::Int(i, _) => i as f64,
+            Value::Float(x) => x,
             other => return Err(self.bad_setting(setting, "a number", &other, arg.value.span)),
         };
-        let value = number.value();
-        if value <= 0.0 || !value.is_finite() {
-            let message = format!("expected a number above 0 in `{}`, found {value}", call.name.name);
+        if number <= 0.0 || !number.is_finite() {
+            let message = format!("expected a number above 0 in `{}`, found {number}", call.name.name);
             return Err(self.error("number-out-of-range", message, arg.value.span, "not above 0"));
         }
-        Ok((&call.name.name, number))
+        Ok((&call.name.name, found, number))
     }
 
     /// `last(0.2)` and `random(0.2)`, a fraction of the examples, or `last(500)` and `random(500)`, their number.
-    fn validation(&mut self, value: &'p Expr) -> Eval<Validation> {
+    fn validation(&mut self, value: &'p Expr, setting: &str) -> Eval<Validation> {
         if let ExprKind::Call(call) = &value.kind
             && let Callee::Item { at, .. } = call.callee
             && self.program.resolved_dataset(at).is_some()
         {
-            return Ok(Validation::Data(dataset_call(self, value)?));
+            return self.dataset_call(value, setting).map(Validation::Data);
         }
-        let (name, number) = self.one_number(value, "validation")?;
-        let amount = match number {
-            Number::Float(fraction) if fraction < 1.0 => Amount::Fraction(fraction),
-            Number::Float(fraction) => {
-                let message = format!(
-                    "expected a fraction below 1 or a whole number of examples in `{name}`, found {fraction:?}"
-                );
+        let (name, found, number) = self.one_number(value, setting)?;
+        let amount = match found {
+            Value::Int(i, _) => Amount::Count(usize::try_from(i).unwrap_or(usize::MAX)),
+            _ if number < 1.0 => Amount::Fraction(number),
+            _ => {
+                let message =
+                    format!("expected a fraction below 1 or a whole number of examples in `{name}`, found {number:?}");
                 let error = Diagnostic::error("number-out-of-range", message).primary(value.span, "not below 1");
-                let whole = if fraction.fract() == 0.0 { fraction } else { 500.0 };
+                let whole = if number.fract() == 0.0 { number } else { 500.0 };
                 return Err(self.fail(error.help(format!("of a number of examples write `{name}({whole})`"))));
             }
-            Number::Int(i) => Amount::Count(usize::try_from(i).unwrap_or(usize::MAX)),
         };
         Ok(if name == "last" { Validation::Last(amount) } else { Validation::Random(amount) })
     }
 
-    fn clip(&mut self, value: &'p Expr) -> Eval<Clip> {
-        let (name, limit) = self.one_number(value, "clip")?;
-        Ok(if name == "norm" { Clip::Norm(limit.value()) } else { Clip::Value(limit.value()) })
+    fn clip(&mut self, value: &'p Expr, setting: &str) -> Eval<Clip> {
+        let (name, _, limit) = self.one_number(value, setting)?;
+        Ok(if name == "norm" { Clip::Norm(limit) } else { Clip::Value(limit) })
     }
 
-    /// One string or a list of them, each with its span.
-    fn strings(&mut self, value: &'p Expr, name: &str) -> Eval<Vec<(String, Span)>> {
+    /// One string or a list of them.
+    fn patterns(&mut self, value: &'p Expr, name: &str) -> Eval<Patterns> {
         let found = self.eval(value)?;
+        let span = value.span;
         let list = match &found {
-            Value::Str(s) => return Ok(vec![(s.to_string(), value.span)]),
+            Value::Str(s) => return Ok(Patterns { list: vec![(s.to_string(), span)], span }),
             Value::List(items) => items.clone(),
             other => return Err(self.bad_setting(name, "a list of patterns", other, value.span)),
         };
@@ -295,7 +293,7 @@ impl<'p> Lower<'p> {
                 other => return Err(self.bad_setting(name, "a list of patterns", other, span)),
             }
         }
-        Ok(strings)
+        Ok(Patterns { list: strings, span })
     }
 
     /// Freezes what `trainable` does not name.

@@ -8,25 +8,17 @@ use super::{BoundArg, Eval, Lower};
 use crate::ast::DefinitionKind;
 use crate::diagnostic::{Diagnostic, Label, count};
 use crate::hir::bind::{Form, no_block};
-use crate::hir::{Binding, Call, Callee};
+use crate::hir::{Binding, Call};
 
 impl<'p> Lower<'p> {
     /// `layer f = linear(64)`.
     pub(crate) fn declare_layer(&mut self, binding: &'p Binding, call: &'p Call) -> Eval<()> {
         let name = &binding.name;
-        let (definition, args) = match &call.callee {
-            Callee::Item { at, params } => {
-                let definition = self.program.resolved(*at);
-                (definition, self.bound_args(definition, params, &call.args, vec![])?)
-            }
-            Callee::Local(local, otherwise) => match self.held(call, *local, *otherwise)? {
-                Value::Fn(definition) if definition.kind != DefinitionKind::Fn => {
-                    (definition, self.bind_args(definition, &call.args, vec![], Form::WithoutData)?)
-                }
-                _ => return Err(self.fail(no_block(&call.name))),
-            },
-            Callee::Setting => return super::stop(),
+        let definition = match self.callee(call)? {
+            Value::Fn(definition) if definition.kind != DefinitionKind::Fn => definition,
+            _ => return Err(self.fail(no_block(&call.name))),
         };
+        let args = self.bind_args(definition, call, vec![], Form::WithoutData)?;
         let local = self.with_iterations(&name.name);
         let path = self.frame().full_name(&local);
         if let Some(first) = self.frame_mut().instances.insert(local, name.span) {

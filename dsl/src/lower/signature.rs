@@ -3,14 +3,13 @@
 use indexmap::{IndexMap, IndexSet};
 
 use super::shape::capital;
-use super::{Lower, Mode, Request, Stop};
 use crate::ast::{self, Type};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Definition, Dim, Program, TypeKind};
 
 impl Program {
-    /// The free dimensions of a model's inputs, in source order: what [`Request::dims`] must give
-    /// where [`Request::fields`] does not.
+    /// The free dimensions of a model's inputs, in source order: what [`Request::dims`](super::Request::dims) must give
+    /// where [`Request::fields`](super::Request::fields) does not.
     ///
     /// # Errors
     /// If there is no such model.
@@ -52,7 +51,7 @@ impl Program {
         Ok(sizes)
     }
 
-    /// The names of a model's arguments that are known at compile time, with their declared types: what [`Request::args`] may give.
+    /// The names of a model's arguments that are known at compile time, with their declared types: what [`Request::args`](super::Request::args) may give.
     ///
     /// # Errors
     /// If there is no such model.
@@ -107,11 +106,7 @@ impl Program {
     }
 
     fn chosen(&self, model: Option<&str>) -> Result<&Definition, Vec<Diagnostic>> {
-        let request = Request::new(Mode::Infer);
-        let mut lower = Lower::new(self, &request);
-        let at = lower.choose(model, None).map(|chosen| chosen.definition.at);
-        let at = at.map_err(|Stop| std::mem::take(&mut lower.diagnostics))?;
-        Ok(self.resolved(at))
+        Ok(self.choose(model, None).map_err(|error| vec![*error])?.definition)
     }
 }
 

@@ -5,7 +5,7 @@ use super::template::Key;
 use super::value::Value;
 use super::{Eval, Lower, Stop};
 use crate::diagnostic::Diagnostic;
-use crate::hir::{Binding, Block, Expr, If, LocalId, Pattern, PatternKind, Repeat, Stmt, StmtKind, Weight};
+use crate::hir::{Binding, Block, Expr, If, Pattern, PatternKind, Repeat, Stmt, StmtKind, Weight};
 use crate::span::Span;
 
 /// More iterations than any `repeat` needs.
@@ -41,9 +41,9 @@ impl<'p> Lower<'p> {
     /// After an error: what the statement would have bound is poisoned, so that further errors are found. Statements
     /// that bind nothing end the block.
     fn poison(&mut self, stmt: &'p Stmt) -> Eval<()> {
-        let mut poison = |binding: &'p Binding| self.declare(binding, Value::Poison);
+        let mut poison = |binding: &Binding| self.declare(binding, Value::Poison);
         match &stmt.kind {
-            StmtKind::Let { pattern, .. } | StmtKind::Rebind { pattern, .. } => pattern.each(&mut poison),
+            StmtKind::Bind { pattern, .. } => drop(pattern.map(&mut poison)),
             StmtKind::Layer { binding, .. } | StmtKind::Weight(Weight { binding, .. }) => poison(binding),
             _ => return Err(Stop),
         }
@@ -52,13 +52,9 @@ impl<'p> Lower<'p> {
 
     fn statement(&mut self, stmt: &'p Stmt) -> Eval<Flow<'p>> {
         match &stmt.kind {
-            StmtKind::Let { pattern, value } => {
+            StmtKind::Bind { pattern, value, rebinds } => {
                 let found = self.eval(value)?;
-                self.bind_pattern(pattern, found, value.span, false)?;
-            }
-            StmtKind::Rebind { pattern, value } => {
-                let found = self.eval(value)?;
-                self.bind_pattern(pattern, found, value.span, true)?;
+                self.bind_pattern(pattern, found, value.span, *rebinds)?;
             }
             StmtKind::Layer { binding, call } => self.declare_layer(binding, call)?,
             StmtKind::Weight(weight) => self.weight(weight)?,
@@ -227,52 +223,19 @@ impl<'p> Lower<'p> {
         for &local in &repeat.uses {
             values.push(self.local_value(local, span)?);
         }
-        let key = Key::of_iteration(repeat, values, number);
-        if !repeat.has_literal_names
-            && let Some(values) = self.instantiate(&key, &salt, span)?
-        {
-            self.set_values(&repeat.rebinds, values);
-            return Ok(());
-        }
-        let mark = self.mark();
-        let id = self.enter(&repeat.name, salt);
-        match self.run_iteration(repeat, value) {
-            Ok(_) => {
-                let mut values = self.take_values(&repeat.rebinds);
-                let made = self.close(id, &mut values, span);
-                if !repeat.has_literal_names {
-                    self.keep_template(key, &mark, made, &values);
-                }
-                self.set_values(&repeat.rebinds, values);
-                Ok(())
+        let key = (!repeat.has_literal_names).then(|| Key::of_iteration(repeat, values, number));
+        let rebound = self.outlined(&repeat.name, salt, key, span, |lower| {
+            if let Some(pattern) = &repeat.pattern {
+                lower.bind_pattern(pattern, value, repeat.over.span, false)?;
             }
-            Err(stop) => {
-                self.contexts.pop();
-                Err(stop)
-            }
+            lower.block(&repeat.body)?;
+            let frame = lower.frame_mut();
+            Ok(Value::Tuple(repeat.rebinds.iter().map(|local| frame.value_mut(*local).clone()).collect()))
+        })?;
+        let Value::Tuple(values) = rebound else { return Err(Stop) };
+        for (local, value) in repeat.rebinds.iter().zip(values.iter()) {
+            *self.frame_mut().value_mut(*local) = value.clone();
         }
-    }
-
-    fn run_iteration(&mut self, repeat: &'p Repeat, value: Value<'p>) -> Eval<Flow<'p>> {
-        if let Some(pattern) = &repeat.pattern {
-            self.bind_pattern(pattern, value, repeat.over.span, false)?;
-        }
-        self.block(&repeat.body)
-    }
-
-    /// Takes the values of these locals; `set_values` puts them back.
-    fn take_values(&mut self, locals: &[LocalId]) -> Vec<Value<'p>> {
-        let slots = &mut self.frame_mut().slots;
-        let take = |local: &LocalId| {
-            let var = slots[local.0 as usize].as_mut().expect("what is rebound is bound");
-            std::mem::replace(&mut var.value, Value::None)
-        };
-        locals.iter().map(take).collect()
-    }
-
-    fn set_values(&mut self, locals: &[LocalId], values: Vec<Value<'p>>) {
-        for (local, value) in locals.iter().zip(values) {
-            self.frame_mut().slots[local.0 as usize].as_mut().expect("what is rebound is bound").value = value;
-        }
+        Ok(())
     }
 }

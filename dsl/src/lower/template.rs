@@ -93,8 +93,8 @@ pub(crate) struct Template<'p> {
     layers: Range<usize>,
     /// The states that were written, with their new values.
     writes: Vec<(usize, Data)>,
-    /// The values of what it returns or rebinds.
-    results: Vec<Value<'p>>,
+    /// What it returns, or the values of what it rebinds.
+    result: Value<'p>,
     nodes: usize,
     /// What was computed, and what of it and of the weights layers have noted.
     counts: (u64, u64, usize),
@@ -127,8 +127,8 @@ impl<'p> Lower<'p> {
     }
 
     /// Keeps a body that has just been lowered in the current frame as a template, if it can be one.
-    pub(crate) fn keep_template(&mut self, key: Key<'p>, mark: &Mark, made: FinishedFunction, results: &[Value<'p>]) {
-        if let Some(template) = self.template(key, mark, made, results) {
+    pub(crate) fn keep_template(&mut self, key: Key<'p>, mark: &Mark, made: FinishedFunction, result: &Value<'p>) {
+        if let Some(template) = self.template(key, mark, made, result) {
             let templates = &mut self.frame_mut().templates;
             if templates.len() == MAX_TEMPLATES {
                 templates.remove(0);
@@ -137,15 +137,9 @@ impl<'p> Lower<'p> {
         }
     }
 
-    fn template(
-        &self,
-        key: Key<'p>,
-        mark: &Mark,
-        made: FinishedFunction,
-        results: &[Value<'p>],
-    ) -> Option<Template<'p>> {
+    fn template(&self, key: Key<'p>, mark: &Mark, made: FinishedFunction, result: &Value<'p>) -> Option<Template<'p>> {
         // A layer's weights, a deferred call and the step may alias tensors without being inputs.
-        let hidden = key.values.iter().chain(results).any(|value| value.facts().hides);
+        let hidden = key.values.iter().chain([result]).any(|value| value.facts().hides);
         if self.diagnostics.len() != mark.diagnostics || hidden || !self.has_templates() {
             return None;
         }
@@ -198,14 +192,14 @@ impl<'p> Lower<'p> {
             writes: made.written.iter().map(|state| (*state, newest[state].clone())).collect(),
             weights,
             layers: mark.layers..self.layers.len(),
-            results: results.to_vec(),
+            result: result.clone(),
             nodes: self.nodes - mark.nodes,
             counts: self.tally().since(mark.tally),
         })
     }
 
-    /// An instance of the template of a key, if there is one: its results. `salt` distinguishes its random key from others.
-    pub(crate) fn instantiate(&mut self, key: &Key<'p>, salt: &str, span: Span) -> Eval<Option<Vec<Value<'p>>>> {
+    /// An instance of the template of a key, if there is one: its result. `salt` distinguishes its random key from others.
+    pub(crate) fn instantiate(&mut self, key: &Key<'p>, salt: &str, span: Span) -> Eval<Option<Value<'p>>> {
         if self.frame().templates.is_empty() || !self.has_templates() {
             return Ok(None);
         }
@@ -247,15 +241,15 @@ impl<'p> Lower<'p> {
         }
         let outputs = self.call_outlined(&template.function, &operands, span);
         let moved = |data: &mut Data| template.translate(data, &inputs, &outputs, &self.weights[first..]);
-        let mut results = template.results.clone();
-        results.iter_mut().for_each(|value| value.each_data(&mut { moved }));
+        let mut result = template.result.clone();
+        result.each_data(&mut { moved });
         let mut writes = template.writes.clone();
         for (state, data) in &mut writes {
             moved(data);
             *state = *state - template.weights.start + first;
         }
         self.context().writes.extend(writes);
-        Ok(Some(results))
+        Ok(Some(result))
     }
 
     /// Whether what is lowered now may be a template, or be one's instance. Initial values depend on the shape of their weight as well,

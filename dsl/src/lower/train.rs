@@ -7,7 +7,7 @@ use dlc_ir::{Graph, Role, Scalar, ScalarOp};
 use super::entry::Chosen;
 use super::frame::{Draws, Var};
 use super::measure::Measure;
-use super::settings::{Settings, Update};
+use super::settings::{Settings, TrainSettings, Update};
 use super::value::{Data, Value};
 use super::{BoundArg, Eval, Lower, Phase};
 use crate::hir::{Call, Expr, ExprKind, Pattern, Train};
@@ -57,7 +57,8 @@ impl<'p> Lower<'p> {
     pub(crate) fn step_scope(&mut self, counter: &Data, settings: &Settings<'p>, span: Span) -> Eval<StepScope> {
         let step = self.convert(counter, self.float, span)?;
         let steps_per_epoch = self.request.steps_per_epoch.unwrap_or(1).max(1);
-        let steps = settings.steps.unwrap_or_else(|| settings.epochs.unwrap_or(1).saturating_mul(steps_per_epoch));
+        let TrainSettings { epochs, steps, .. } = settings.of_trainer;
+        let steps = steps.unwrap_or_else(|| epochs.unwrap_or(1).saturating_mul(steps_per_epoch));
         let steps = steps.max(1);
         Ok(StepScope { of_training: (step.clone(), steps), step, steps, steps_per_epoch })
     }

@@ -238,9 +238,9 @@ pub struct Param {
 
 /// A result: `logits: [B, 10]`. A block or `fn` may leave the name out.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ResultDecl {
+pub struct ResultDecl<T = Type> {
     pub name: Option<Ident>,
-    pub ty: Type,
+    pub ty: T,
     pub span: Span,
 }
 

@@ -10,25 +10,18 @@ use crate::hir::{ItemRef, Program};
 use crate::library::LIBRARY;
 use crate::span::Span;
 
-/// How a call is used.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Use<'s> {
-    pub form: Form,
-    /// The spans of the arguments that are not written: a piped value, or the weight and gradient of an optimizer.
-    pub left: &'s [Span],
-}
-
 impl<'a> Names<'a> {
-    pub(super) fn call(&mut self, call: &'a Call, usage: Use<'_>) -> tree::Call {
+    /// A call; the arguments at `left` are not written: a piped value, or the weight and gradient of an optimizer.
+    pub(super) fn call(&mut self, call: &'a Call, form: Form, left: &[Span]) -> tree::Call {
         let waits = std::mem::take(&mut self.waits);
-        let number = self.number(call, usage.form);
-        let callee = self.callee(call, usage, waits);
-        tree::Call { number, ..self.with_callee(call, callee, usage.left.len()) }
+        let number = self.number(call, form);
+        let callee = self.callee(call, form, left, waits);
+        tree::Call { number, ..self.with_callee(call, callee, left.len()) }
     }
 
     /// The call of a `layer`, without its data.
     pub(super) fn call_of_layer(&mut self, call: &'a Call) -> tree::Call {
-        let resolved = self.call(call, Use { form: Form::WithoutData, left: &[] });
+        let resolved = self.call(call, Form::WithoutData, &[]);
         if let Callee::Item { at, .. } = resolved.callee
             && self.program.definition(at).is_some_and(|definition| definition.kind == DefinitionKind::Fn)
         {
@@ -43,16 +36,16 @@ impl<'a> Names<'a> {
             Callee::Item { at, params } => {
                 let program: &'a Program = self.program;
                 let of_item = bind::Callee::of(program.item(*at));
-                self.args(&call.args, |arg| of_item.delays(params[left + arg]))
+                self.args(&call.args, |arg| bind::delays(&of_item.params[params[left + arg]]))
             }
             // the callee decides which arguments are lazy
-            Callee::Local(..) | Callee::Setting => self.args(&call.args, |_| true),
+            Callee::Local(..) | Callee::Unknown => self.args(&call.args, |_| true),
         };
         let instance = call.name.as_ref().map(|name| tree::InstanceName {
             kind: match &name.kind {
-                InstanceNameKind::Word(word) => tree::InstanceNameKind::Word(word.clone()),
-                InstanceNameKind::Text(text) => tree::InstanceNameKind::Text(self.string(text)),
-                InstanceNameKind::Inline => tree::InstanceNameKind::Inline,
+                InstanceNameKind::Word(word) => InstanceNameKind::Word(word.clone()),
+                InstanceNameKind::Text(text) => InstanceNameKind::Text(self.string(text)),
+                InstanceNameKind::Inline => InstanceNameKind::Inline,
             },
             span: name.span,
         });
@@ -119,14 +112,14 @@ impl<'a> Names<'a> {
         self.expr(e)
     }
 
-    fn callee(&mut self, call: &'a Call, usage: Use<'_>, waits: bool) -> Callee {
+    fn callee(&mut self, call: &'a Call, form: Form, left: &[Span], waits: bool) -> Callee {
         let name = &call.callee.name;
         let bound = self.scopes.use_of(name);
         let item = self.program.lookup(self.module, name);
         self.instance_name(call, bound.map(|(kind, _)| kind), item);
         if let Some(at) = item {
             self.mention(at);
-            if at.module != LIBRARY && usage.form == Form::Call {
+            if at.module != LIBRARY && form == Form::Call {
                 self.loops.iter_mut().for_each(|around| around.calls.push(name.clone()));
             }
         }
@@ -140,30 +133,29 @@ impl<'a> Names<'a> {
         }
         let Some(at) = item else {
             self.unknown("function, block or layer", name, call.callee.span);
-            return Callee::Setting;
+            return Callee::Unknown;
         };
         match self.program.definition(at) {
             Some(definition) if definition.is_later() => {
                 self.later(name, call.callee.span);
-                Callee::Setting
+                Callee::Unknown
             }
-            Some(_) => self.bound(call, at, usage, waits),
+            Some(_) => self.bound(call, at, form, left, waits),
             None => {
                 let message = format!("`{name}` is a dataset: a model cannot call it");
                 let error = Diagnostic::error("type-mismatch", message).primary(call.callee.span, "a dataset");
                 self.errors.push(error);
-                Callee::Setting
+                Callee::Unknown
             }
         }
     }
 
     /// The callee at `at`, with the parameter of each argument. A lazy call may be passed more arguments later.
-    pub(super) fn bound(&mut self, call: &'a Call, at: ItemRef, usage: Use<'_>, waits: bool) -> Callee {
+    pub(super) fn bound(&mut self, call: &'a Call, at: ItemRef, form: Form, left: &[Span], waits: bool) -> Callee {
         let program: &'a Program = self.program;
         self.mention(at);
         self.calls.extend(program.definition(at).map(|_| (at, call.callee.span)));
         let callee = bind::Callee::of(program.item(at));
-        let Use { form, left } = usage;
         let args = call.args.iter().map(|arg| (arg.name.as_ref(), arg.span, arg.value.span));
         match callee.bind(form, left, args) {
             Ok(params) => {
@@ -181,7 +173,7 @@ impl<'a> Names<'a> {
             }
             Err(errors) => {
                 self.errors.extend(errors);
-                Callee::Setting
+                Callee::Unknown
             }
         }
     }

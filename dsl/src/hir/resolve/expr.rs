@@ -1,11 +1,10 @@
 //! Expressions and the names in them.
 
 use super::Names;
-use super::call::Use;
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
 use crate::hir::bind::Form;
-use crate::hir::tree::{self, Ambient};
+use crate::hir::tree;
 use crate::hir::{AMBIENT, AMBIENT_IN_PLACES};
 use crate::span::Span;
 
@@ -39,12 +38,12 @@ impl<'a> Names<'a> {
                 });
                 Kind::Binary { first, rest: rest.collect() }
             }
-            ExprKind::Call(call) => Kind::Call(self.call(call, Use { form: Form::Call, left: &[] })),
+            ExprKind::Call(call) => Kind::Call(self.call(call, Form::Call, &[])),
             ExprKind::Pipe { head, steps } => {
                 let mut from = head.span;
                 let head = Box::new(self.expr(head));
                 let steps = steps.iter().map(|step| {
-                    let call = self.call(step, Use { form: Form::Call, left: &[from] });
+                    let call = self.call(step, Form::Call, &[from]);
                     from = step.span;
                     call
                 });
@@ -55,10 +54,10 @@ impl<'a> Names<'a> {
                 let base = Box::new(self.expr(base));
                 Kind::Index { base, items: items.iter().map(|item| self.index_item(item)).collect() }
             }
-            ExprKind::If(branches) => Kind::If(Box::new(self.choice(branches))),
+            ExprKind::If(branches) => Kind::If(Box::new(self.branches(branches, Self::expr))),
             ExprKind::Cond(branches) => {
                 self.later("cond", e.span);
-                Kind::If(Box::new(self.choice(branches)))
+                Kind::If(Box::new(self.branches(branches, Self::expr)))
             }
             ExprKind::Scan(scan) => {
                 self.later("scan", e.span);
@@ -73,12 +72,6 @@ impl<'a> Names<'a> {
         items.iter().map(|item| self.expr(item)).collect()
     }
 
-    fn choice(&mut self, branches: &'a If<Expr>) -> tree::If<tree::Expr> {
-        let arms = branches.arms.iter().map(|(condition, arm)| (self.expr(condition), self.expr(arm)));
-        let arms = arms.collect();
-        tree::If { arms, otherwise: branches.otherwise.as_ref().map(|arm| self.expr(arm)) }
-    }
-
     fn index_item(&mut self, item: &'a IndexItem) -> tree::IndexItem {
         match item {
             IndexItem::At(e) => tree::IndexItem::At(self.expr(e)),
@@ -91,12 +84,12 @@ impl<'a> Names<'a> {
         }
     }
 
-    pub(super) fn string(&mut self, s: &'a Str) -> Vec<tree::StrPart> {
+    pub(super) fn string(&mut self, s: &'a Str) -> tree::Str {
         let parts = s.parts.iter().map(|part| match part {
-            StrPart::Text(text) => tree::StrPart::Text(text.clone()),
-            StrPart::Expr(e) => tree::StrPart::Expr(self.expr(e)),
+            StrPart::Text(text) => StrPart::Text(text.clone()),
+            StrPart::Expr(e) => StrPart::Expr(self.expr(e)),
         });
-        parts.collect()
+        tree::Str { parts: parts.collect() }
     }
 
     /// Resolves a name to a value; an unbound name is reported and yields a placeholder.
@@ -123,7 +116,7 @@ impl<'a> Names<'a> {
             self.found.passed_as_values.insert(at);
         }
         if let Some(name) = AMBIENT.iter().chain(AMBIENT_IN_PLACES).find(|ambient| **ambient == name) {
-            return tree::ExprKind::Ambient(Ambient { name, otherwise });
+            return tree::ExprKind::Ambient { name, otherwise };
         }
         match otherwise {
             Some(at) if self.program.definition(at).is_none() => {

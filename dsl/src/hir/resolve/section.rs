@@ -4,7 +4,6 @@ use indexmap::IndexMap;
 
 use rustc_hash::FxHashMap;
 
-use super::call::Use;
 use super::scope::Kind;
 use super::{Names, attributes, duplicates};
 use crate::ast::*;
@@ -16,35 +15,13 @@ use crate::library::{LIBRARY, SETTINGS, SETTINGS_OF_UPDATE, library};
 use crate::span::Span;
 
 /// What an outer name denotes in a `train` section.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Meaning {
-    Dimension,
-    Input,
-    Argument,
-    Result,
-    Field,
-}
+type Meaning = (Kind, &'static str);
 
-impl Meaning {
-    fn word(self) -> &'static str {
-        match self {
-            Meaning::Dimension => "a dimension of the model",
-            Meaning::Input => "an input of the model",
-            Meaning::Argument => "an argument of the model",
-            Meaning::Result => "a result of the model",
-            Meaning::Field => "a field of the data",
-        }
-    }
-
-    fn kind(self) -> Kind {
-        match self {
-            Meaning::Dimension => Kind::Dimension,
-            Meaning::Input | Meaning::Argument => Kind::Argument,
-            Meaning::Result => Kind::Result,
-            Meaning::Field => Kind::Field,
-        }
-    }
-}
+const DIMENSION: Meaning = (Kind::Dimension, "a dimension of the model");
+const INPUT: Meaning = (Kind::Argument, "an input of the model");
+const ARGUMENT: Meaning = (Kind::Argument, "an argument of the model");
+const RESULT: Meaning = (Kind::Result, "a result of the model");
+const FIELD: Meaning = (Kind::Field, "a field of the data");
 
 impl<'a> Names<'a> {
     pub(super) fn dataset(&mut self, d: &'a Dataset) -> tree::Dataset {
@@ -82,12 +59,8 @@ impl<'a> Names<'a> {
             let error = Diagnostic::error("missing-setting", format!("the dataset `{}` has no field", d.name.name));
             self.errors.push(error.primary(d.name.span, "write `name = …`"));
         }
-        if self.module == 0 {
-            let unused = self.unused_arguments(&d.params).map(|name| (self.at, name.clone())).collect::<Vec<_>>();
-            self.found.arguments.extend(unused);
-            let is_unused = |name: &&Ident| self.scopes.find(&name.name).is_some_and(|bound| !bound.used.get());
-            self.found.fields.extend(fields(d).filter(is_unused).map(|name| (self.at, name.clone())));
-        }
+        self.found.arguments.extend(self.unused(d.params.iter().map(|param| &param.name)));
+        self.found.fields.extend(self.unused(fields(d)));
         self.scopes.pop();
         tree::Dataset { name: d.name.clone(), params, entries, locals: std::mem::take(&mut self.locals) }
     }
@@ -132,7 +105,7 @@ impl<'a> Names<'a> {
         let callee = bind::Callee::of(program.item(model));
         let args = train.args.iter().map(|arg| (arg.name.as_ref(), arg.span, arg.value.span));
         match callee.bind(Form::WithoutData, &[], args) {
-            Ok(params) => (self.args(&train.args, |arg| callee.delays(params[arg])), params),
+            Ok(params) => (self.args(&train.args, |arg| bind::delays(&callee.params[params[arg]])), params),
             Err(errors) => {
                 self.errors.extend(errors);
                 (vec![], vec![])
@@ -210,7 +183,11 @@ impl<'a> Names<'a> {
                 self.errors.push(error.primary(value.span, "not a call of a dataset"));
                 return self.expr(value);
             }
-            ("validation", ExprKind::Call(call)) if self.is_dataset(&call.callee) => self.call_of_dataset(call),
+            ("validation", ExprKind::Call(call))
+                if self.program.lookup_dataset(self.module, &call.callee.name).is_some() =>
+            {
+                self.call_of_dataset(call)
+            }
             ("validation", _) => {
                 let datasets = self.program.main().datasets().map(|dataset| dataset.name.name.as_str());
                 let expected = "`validation` expects `last(…)` or `random(…)` of the data, or a dataset";
@@ -220,7 +197,7 @@ impl<'a> Names<'a> {
                 return self.of_setting(value, "`clip` expects `norm(…)` or `value(…)`", &["norm", "value"], &[]);
             }
             ("keep", ExprKind::Name(word)) if word == "last" => {
-                return tree::Expr { kind: tree::ExprKind::Word(word.clone()), span: value.span };
+                return tree::Expr { kind: tree::ExprKind::None, span: value.span };
             }
             ("keep", _) => {
                 let expected =
@@ -263,31 +240,18 @@ impl<'a> Names<'a> {
         };
         let at = ItemRef { module: LIBRARY, item: library().settings[name] };
         self.instance_name(call, None, Some(at));
-        let callee = self.bound(call, at, Use { form: Form::Call, left: &[] }, false);
+        let callee = self.bound(call, at, Form::Call, &[], false);
         tree::Expr { kind: tree::ExprKind::Call(self.with_callee(call, callee, 0)), span: value.span }
-    }
-
-    fn is_dataset(&self, name: &Ident) -> bool {
-        let at = self.program.lookup(self.module, &name.name);
-        at.is_some_and(|at| matches!(self.program.item(at), Item::Dataset(_)))
     }
 
     fn call_of_dataset(&mut self, call: &'a Call) -> tree::Call {
         let item = self.program.lookup(self.module, &call.callee.name);
         self.instance_name(call, None, item);
-        let callee = match item {
-            None => {
-                self.errors.push(unknown_dataset(self.program, &call.callee));
-                Callee::Setting
-            }
-            Some(at) if matches!(self.program.item(at), Item::Dataset(_)) => {
-                self.bound(call, at, Use { form: Form::Call, left: &[] }, false)
-            }
-            Some(_) => {
-                let error = Diagnostic::error("type-mismatch", format!("`{}` is not a dataset", call.callee.name));
-                self.errors.push(error.primary(call.callee.span, "not a dataset"));
-                Callee::Setting
-            }
+        let callee = if let Some((at, _)) = self.program.lookup_dataset(self.module, &call.callee.name) {
+            self.bound(call, at, Form::Call, &[], false)
+        } else {
+            self.errors.push(no_dataset(self.program, &call.callee, item.is_some()));
+            Callee::Unknown
         };
         self.with_callee(call, callee, 0)
     }
@@ -303,44 +267,34 @@ impl<'a> Names<'a> {
             && let Some(error) = found.and_then(|at| bind::no_optimizer(self.program.definition(at), &call.callee))
         {
             self.errors.push(error);
-            return self.with_callee(call, Callee::Setting, 0);
+            return self.with_callee(call, Callee::Unknown, 0);
         }
         self.found.passed_as_values.extend(found);
-        self.call(call, Use { form: Form::Call, left: &[call.callee.span; 2] })
+        self.call(call, Form::Call, &[call.callee.span; 2])
     }
 
     /// Binds the outer names of a section. Two of one name are ambiguous, except a field that feeds the input of its name.
     fn names_of_section(&mut self, train: &'a Train, model: &'a Definition) -> Vec<LocalId> {
         let mut known: IndexMap<&str, (Meaning, Span)> = IndexMap::new();
         for (name, span, meaning) in self.meanings(train, model) {
-            match known.get(name) {
-                Some(&(first, _)) if first == meaning => {}
-                Some((Meaning::Input, _)) if meaning == Meaning::Field => {}
-                Some(&(first, old)) => {
-                    let message = format!("`{name}` is both {} and {}", first.word(), meaning.word());
-                    let error = Diagnostic::error("duplicate-name", message)
-                        .primary(span, format!("{}, for `train {}`", meaning.word(), train.model.name))
-                        .secondary(old, first.word());
-                    let help = match meaning {
-                        Meaning::Field => {
-                            "rename one of them: only a field that feeds the model's input of its name shares a name"
-                        }
-                        _ => "rename one of them: in a `train` section, the name is ambiguous",
-                    };
-                    self.errors.push(error.help(help));
-                }
-                None => {
-                    known.insert(name, (meaning, span));
-                }
+            let (first, old) = *known.entry(name).or_insert((meaning, span));
+            if first == meaning || (first, meaning) == (INPUT, FIELD) {
+                continue;
             }
+            let ((_, first), (_, second)) = (first, meaning);
+            let error = Diagnostic::error("duplicate-name", format!("`{name}` is both {first} and {second}"))
+                .primary(span, format!("{second}, for `train {}`", train.model.name))
+                .secondary(old, first);
+            self.errors.push(error.help(match meaning {
+                FIELD => "rename one of them: only a field that feeds the model's input of its name shares a name",
+                _ => "rename one of them: in a `train` section, the name is ambiguous",
+            }));
         }
         let mut outer = vec![];
-        for (name, (meaning, span)) in known {
-            match meaning {
-                Meaning::Dimension => {
-                    self.scopes.bind(name, span, Kind::Dimension, None);
-                }
-                _ => outer.push(self.bind_at(name, span, meaning.kind()).local),
+        for (name, ((kind, _), span)) in known {
+            match kind {
+                Kind::Dimension => drop(self.scopes.bind(name, span, kind, None)),
+                _ => outer.push(self.bind_at(name, span, kind).local),
             }
         }
         outer
@@ -350,19 +304,16 @@ impl<'a> Names<'a> {
     fn meanings(&self, train: &'a Train, model: &'a Definition) -> Vec<(&'a str, Span, Meaning)> {
         let mut all = vec![];
         for param in &model.params {
-            dimensions(&param.ty, &mut |name, span| all.push((name, span, Meaning::Dimension)));
+            dimensions(&param.ty, &mut |name, span| all.push((name, span, DIMENSION)));
         }
         all.extend(model.params.iter().map(|param| {
             let is_data = matches!(param.ty.kind, TypeKind::Data { .. });
-            (&*param.name.name, param.name.span, if is_data { Meaning::Input } else { Meaning::Argument })
+            (&*param.name.name, param.name.span, if is_data { INPUT } else { ARGUMENT })
         }));
         let results = model.results.iter().filter_map(|result| result.name.as_ref());
-        all.extend(results.map(|name| (&*name.name, name.span, Meaning::Result)));
-        for setting in DATA {
-            let dataset =
-                dataset_of(self.program, self.module, train, setting).map_or_else(Vec::new, |d| fields(d).collect());
-            all.extend(dataset.into_iter().map(|name| (&*name.name, name.span, Meaning::Field)));
-        }
+        all.extend(results.map(|name| (&*name.name, name.span, RESULT)));
+        let datasets = DATA.iter().filter_map(|setting| dataset_of(self.program, self.module, train, setting));
+        all.extend(datasets.flat_map(|(_, dataset)| fields(dataset)).map(|name| (&*name.name, name.span, FIELD)));
         all
     }
 }
@@ -409,22 +360,16 @@ pub(super) fn fields(d: &Dataset) -> impl Iterator<Item = &Ident> {
 }
 
 /// The dataset that is called by a setting of a section.
-pub(super) fn dataset_of<'a>(program: &'a Program, module: u32, train: &Train, setting: &str) -> Option<&'a Dataset> {
-    let at = dataset_at(program, module, train, setting)?;
-    if let Item::Dataset(dataset) = program.item(at) { Some(dataset) } else { None }
-}
-
-/// Its place.
-pub(super) fn dataset_at(program: &Program, module: u32, train: &Train, setting: &str) -> Option<ItemRef> {
-    let ExprKind::Call(call) = &setting_value(train, setting)?.kind else { return None };
-    let at = program.lookup(module, &call.callee.name)?;
-    matches!(program.item(at), Item::Dataset(_)).then_some(at)
-}
-
-/// The value of a setting.
-fn setting_value<'a>(train: &'a Train, setting: &str) -> Option<&'a Expr> {
+pub(super) fn dataset_of<'a>(
+    program: &'a Program,
+    module: u32,
+    train: &Train,
+    setting: &str,
+) -> Option<(ItemRef, &'a Dataset)> {
     train.entries.iter().find_map(|entry| match &entry.kind {
-        EntryKind::Field { name, value } if name.name == setting => Some(value),
+        EntryKind::Field { name, value: Expr { kind: ExprKind::Call(call), .. } } if name.name == setting => {
+            program.lookup_dataset(module, &call.callee.name)
+        }
         _ => None,
     })
 }
@@ -438,10 +383,14 @@ fn metric_call(e: &Expr) -> Option<&Call> {
     }
 }
 
-/// The error for an unknown dataset.
-fn unknown_dataset(program: &Program, name: &Ident) -> Diagnostic {
-    let known: Vec<&str> = program.main().datasets().map(|d| d.name.name.as_str()).collect();
+/// The error for the name of a dataset that denotes nothing, or what `is_known` to be no dataset.
+fn no_dataset(program: &Program, name: &Ident, is_known: bool) -> Diagnostic {
     let (name, span) = (&name.name, name.span);
+    if is_known {
+        let error = Diagnostic::error("type-mismatch", format!("`{name}` is not a dataset"));
+        return error.primary(span, "not a dataset");
+    }
+    let known: Vec<&str> = program.main().datasets().map(|d| d.name.name.as_str()).collect();
     let error = Diagnostic::error("unknown-name", format!("there is no dataset `{name}`"));
     match did_you_mean(name, known.iter().copied()) {
         Some(meant) => error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant),

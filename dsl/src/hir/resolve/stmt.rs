@@ -4,7 +4,7 @@ use super::scope::Kind;
 use super::{Loop, Names};
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
-use crate::hir::tree::{self, PatternKind as Bound};
+use crate::hir::tree;
 use crate::span::Span;
 
 impl<'a> Names<'a> {
@@ -44,12 +44,13 @@ impl<'a> Names<'a> {
         Some(match &stmt.kind {
             StmtKind::Let { pattern, value } => {
                 let value = self.expr(value);
-                tree::StmtKind::Let { pattern: self.pattern(pattern, Kind::Let), value }
+                tree::StmtKind::Bind { pattern: self.pattern(pattern, Kind::Let), value, rebinds: false }
             }
             StmtKind::Rebind { pattern, value } => {
                 let value = self.expr(value);
                 let alone = matches!(pattern.kind, PatternKind::Name(_));
-                tree::StmtKind::Rebind { pattern: self.rebinds(pattern, alone), value }
+                let pattern = pattern.map(&mut |name| self.rebinding(name, alone));
+                tree::StmtKind::Bind { pattern, value, rebinds: true }
             }
             StmtKind::Return { value } => {
                 if !self.loops.is_empty() {
@@ -69,9 +70,9 @@ impl<'a> Names<'a> {
                 condition: self.expr(condition),
                 message: message.as_ref().map(|e| self.expr(e)),
             },
-            StmtKind::If(branches) => tree::StmtKind::If(self.branches(branches)),
+            StmtKind::If(branches) => tree::StmtKind::If(self.branches(branches, Self::block)),
             StmtKind::Cond(branches) => {
-                self.branches(branches);
+                self.branches(branches, Self::block);
                 self.later("cond", stmt.span);
                 return None;
             }
@@ -94,10 +95,10 @@ impl<'a> Names<'a> {
         })
     }
 
-    fn branches(&mut self, branches: &'a If<Block>) -> tree::If<tree::Block> {
-        let arms = branches.arms.iter().map(|(condition, arm)| (self.expr(condition), self.block(arm)));
+    pub(super) fn branches<T, U>(&mut self, branches: &'a If<T>, resolve: fn(&mut Self, &'a T) -> U) -> tree::If<U> {
+        let arms = branches.arms.iter().map(|(condition, arm)| (self.expr(condition), resolve(self, arm)));
         let arms = arms.collect();
-        tree::If { arms, otherwise: branches.otherwise.as_ref().map(|arm| self.block(arm)) }
+        tree::If { arms, otherwise: branches.otherwise.as_ref().map(|arm| resolve(self, arm)) }
     }
 
     fn weight(&mut self, w: &'a Weight, is_state: bool, stmt: &Stmt) -> Option<tree::StmtKind> {
@@ -157,23 +158,8 @@ impl<'a> Names<'a> {
 
     /// Binds the names of a pattern.
     pub(super) fn pattern(&mut self, pattern: &'a Pattern, kind: Kind) -> tree::Pattern {
-        let part = if kind == Kind::Let { Kind::Part } else { kind };
-        let kind = match &pattern.kind {
-            PatternKind::Name(ident) => Bound::Name(self.bind(ident, kind)),
-            PatternKind::Ignore => Bound::Ignore,
-            PatternKind::Tuple(parts) => Bound::Tuple(parts.iter().map(|p| self.pattern(p, part)).collect()),
-        };
-        tree::Pattern { kind, span: pattern.span }
-    }
-
-    /// Rebinds the names of a pattern.
-    fn rebinds(&mut self, pattern: &'a Pattern, alone: bool) -> tree::Pattern {
-        let kind = match &pattern.kind {
-            PatternKind::Name(ident) => Bound::Name(self.rebinding(ident, alone)),
-            PatternKind::Ignore => Bound::Ignore,
-            PatternKind::Tuple(parts) => Bound::Tuple(parts.iter().map(|part| self.rebinds(part, alone)).collect()),
-        };
-        tree::Pattern { kind, span: pattern.span }
+        let is_part = kind == Kind::Let && matches!(pattern.kind, PatternKind::Tuple(_));
+        pattern.map(&mut |name| self.bind(name, if is_part { Kind::Part } else { kind }))
     }
 
     /// The local of a name that is rebound. An unbound name is reported, and bound from here on.

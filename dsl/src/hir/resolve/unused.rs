@@ -4,7 +4,7 @@ use rustc_hash::FxHashSet;
 
 use super::Found;
 use super::scope::{Kind, Scopes};
-use super::section::{DATA, dataset_at, dimensions};
+use super::section::{DATA, dataset_of, dimensions};
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
 use crate::hir::{ItemRef, Program};
@@ -89,7 +89,8 @@ fn fields(program: &Program, found: &mut Found) {
         let (mut has_section, mut is_used) = (false, false);
         for (at, item) in items(program) {
             let Item::Train(train) = item else { continue };
-            if DATA.iter().any(|setting| dataset_at(program, 0, train, setting) == Some(*dataset)) {
+            let reads = |setting: &&str| dataset_of(program, 0, train, setting).is_some_and(|(at, _)| at == *dataset);
+            if DATA.iter().any(reads) {
                 has_section = true;
                 let model = program.model(0, &train.model.name, train.model.span);
                 is_used |= found.sections.get(&at).is_some_and(|used| used.contains(&name.name))

@@ -10,12 +10,12 @@ use indexmap::IndexMap;
 use ir::{Role, Type};
 use rustc_hash::FxHashMap;
 
-use super::frame::{Draws, Var};
+use super::frame::Draws;
 use super::value::{Data, Value};
 use super::{Argument, Eval, Lower, Mode, Request, Stop};
 use crate::ast::Ident;
 use crate::diagnostic::{Diagnostic, has_errors};
-use crate::hir::{Entry, EntryKind, Expr, IndexItem, ItemRef, LocalId, Pattern, PatternKind, Program};
+use crate::hir::{Entry, EntryKind, Expr, IndexItem, ItemRef, Pattern, PatternKind, Program};
 use crate::span::Span;
 
 mod call;
@@ -26,8 +26,6 @@ mod survey;
 pub use crate::hir::Contents;
 pub use programs::Fields;
 pub use survey::Survey;
-
-pub(crate) use call::dataset_call;
 
 /// One tensor to be read from a file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -206,7 +204,7 @@ impl<'p> Lower<'p> {
             };
             let what = format!("`{}` of `{}`", param.name.name, dataset.name.name);
             let value = self.coerce(value, &param.ty, &what, call.span)?;
-            self.frame_mut().set(LocalId(i as u32), Var { value, span: param.name.span, state: None });
+            self.frame_mut().set_param(i, param, value);
         }
         let mut found = Entries::default();
         for entry in &dataset.entries {
@@ -233,7 +231,7 @@ impl<'p> Lower<'p> {
             EntryKind::Let { pattern, value } => match self.eval(value) {
                 Ok(value) => self.bind_pattern(pattern, value, entry.span, false)?,
                 Err(Stop) if self.looking() && !has_errors(&self.diagnostics) => {
-                    pattern.each(&mut |binding| self.declare(binding, Value::Poison));
+                    pattern.map(&mut |binding| self.declare(binding, Value::Poison));
                 }
                 Err(stop) => return Err(stop),
             },

@@ -5,6 +5,7 @@ use indexmap::IndexMap;
 use ir::{Builder, DType, Function, FunctionKind, Graph, Op, Role, Type};
 
 use super::super::context::span_of;
+use super::super::entry::used;
 use super::super::{Lower, Mode, Request};
 use super::{Dataset, DatasetCall, Entries, Readers, Survey};
 use crate::diagnostic::Diagnostic;
@@ -77,11 +78,17 @@ impl Ran<'_> {
         self.lower.contexts[0].builder.function()
     }
 
+    /// The fields that are known, by name.
+    pub fn fields(&self) -> Vec<(String, ir::Value)> {
+        let known = self.entries.fields.iter();
+        known.filter_map(|(name, data)| Some((name.name.clone(), data.as_ref()?.value))).collect()
+    }
+
     /// The graph of these results, without arguments that they do not need.
-    pub fn graph<'a>(mut self, results: impl IntoIterator<Item = (&'a str, ir::Value)>) -> Graph {
+    pub fn graph(mut self, results: &[(String, ir::Value)]) -> Graph {
         let mut builder = self.lower.contexts.pop().expect("was entered").builder;
         for (name, value) in results {
-            builder.output(Some(name), value);
+            builder.output(Some(name), *value);
         }
         let function = builder.finish();
         let used = used(&function);
@@ -90,18 +97,6 @@ impl Ran<'_> {
         let entry = function.with_args(&needed);
         self.lower.finish_graph(entry)
     }
-}
-
-/// The nodes of which the results are computed.
-fn used(function: &Function) -> Vec<bool> {
-    let live = function.live();
-    let mut used = vec![false; function.node_count()];
-    for (id, node, _) in function.ops().filter(|(id, ..)| live[id.index()]) {
-        used[id.index()] = true;
-        node.operands.iter().for_each(|v| used[v.node.index()] = true);
-    }
-    function.results.iter().for_each(|r| used[r.value.node.index()] = true);
-    used
 }
 
 impl Program {
@@ -120,10 +115,9 @@ impl Program {
         let request = Request { float, ..Request::new(if fields.training { Mode::Train } else { Mode::Eval }) };
         let (types, examples) = (survey.types_of(fields.examples), fields.examples);
         let ran = Run { types, examples, fits: Some(&survey.fits), lets: None }.run(self, &request, dataset)?;
-        let fields = ran.entries.fields.iter().filter(|(name, _)| fields.names.contains(&name.name));
-        let fields = fields.filter_map(|(name, data)| Some((name.name.clone(), data.as_ref()?.value)));
-        let fields: Vec<(String, ir::Value)> = fields.collect();
-        Ok(ran.graph(fields.iter().map(|(name, value)| (name.as_str(), *value))))
+        let mut results = ran.fields();
+        results.retain(|(name, _)| fields.names.contains(name));
+        Ok(ran.graph(&results))
     }
 
     /// The graph that prepares examples that are not in the dataset's files: from the values of some of its `let`s, inputs of their names, and of
@@ -142,10 +136,8 @@ impl Program {
         let examples = lets.values().find_map(|ty| ty.shape.first().copied()).unwrap_or(0);
         let dataset = Dataset { call: call.clone(), fields: vec![], readers: vec![] };
         let ran = Run { types: vec![], examples, fits: Some(fits), lets: Some(lets) }.run(self, &request, &dataset)?;
-        let fields = ran.entries.fields.iter();
-        let fields = fields.filter_map(|(name, data)| Some((name.name.clone(), data.as_ref()?.value)));
-        let fields: Vec<(String, ir::Value)> = fields.collect();
-        Ok(ran.graph(fields.iter().map(|(name, value)| (name.as_str(), *value))))
+        let fields = ran.fields();
+        Ok(ran.graph(&fields))
     }
 
     /// The graph from what was read of so many examples to the `fit`s, each an output of its name.
@@ -165,7 +157,7 @@ impl Program {
         let fits: Vec<(String, ir::Value)> =
             ran.entries.fits.iter().map(|(name, data)| (name.name.clone(), data.value)).collect();
         let fit_span = ran.entries.fits.first().map_or(dataset.call.span, |(name, _)| name.span);
-        let graph = ran.graph(fits.iter().map(|(name, value)| (name.as_str(), *value)));
+        let graph = ran.graph(&fits);
         match draw(graph.entry()) {
             Some(span) => Err(vec![drawn(span, fit_span)]),
             None => Ok(graph),

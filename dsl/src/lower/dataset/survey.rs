@@ -2,8 +2,7 @@
 
 use indexmap::IndexMap;
 
-use dlc_ir as ir;
-use ir::{DType, Graph, Type};
+use dlc_ir::{DType, Graph, Type};
 
 use super::super::{Mode, Request};
 use super::independence::check_independence;
@@ -31,12 +30,10 @@ impl Survey {
     /// What a run of all examples shows.
     fn of(ran: Ran<'_>, reads: &[Type], examples: usize) -> Self {
         let type_of = |value| ran.function().ty(value).clone();
-        let fields =
-            ran.entries.fields.iter().filter_map(|(name, data)| Some((name.name.clone(), data.as_ref()?.value)));
-        let fields: Vec<(String, ir::Value)> = fields.collect();
+        let fields = ran.fields();
         let types = fields.iter().map(|(name, value)| (name.clone(), type_of(*value))).collect();
         let fits = ran.entries.fits.iter().map(|(name, data)| (name.name.clone(), type_of(data.value))).collect();
-        let graph = ran.graph(fields.iter().map(|(name, value)| (name.as_str(), *value)));
+        let graph = ran.graph(&fields);
         Survey { examples, fields: types, fits, reads: reads.to_vec(), graph }
     }
 

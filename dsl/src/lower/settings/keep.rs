@@ -3,11 +3,9 @@
 use super::super::train::metric_call;
 use super::super::value::Value;
 use super::super::{Eval, Lower, stop};
-use super::Settings;
 use super::train_settings::{BestBy, Keep};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::hir::{Call, Callee, Expr, ExprKind};
-use crate::span::Span;
 
 /// Metrics and losses of the library that are better the lower they are.
 const LOWER: &[&str] =
@@ -15,16 +13,19 @@ const LOWER: &[&str] =
 /// Metrics of the library that are better the higher they are.
 const HIGHER: &[&str] = &["accuracy", "binary_accuracy", "top_k_accuracy", "precision", "recall", "f1", "auc", "r2"];
 
+/// The scores of a training by name: the losses, and the metrics with what they measure.
+pub(super) type Scores<'s, 'p> = [(&'s str, Option<&'p Expr>)];
+
 impl<'p> Lower<'p> {
-    /// Reads `keep`, when the other settings are read.
-    pub(super) fn keep(&mut self, value: &'p Expr, settings: &Settings<'p>) -> Eval<Keep> {
+    /// Reads `keep`, of a training with these scores.
+    pub(super) fn keep(&mut self, value: &'p Expr, validates: bool, scores: &Scores<'_, 'p>) -> Eval<Keep> {
         match &value.kind {
-            ExprKind::Call(call) => self.best(call, settings).map(Keep::Best),
+            ExprKind::Call(call) => self.best(call, validates, scores).map(Keep::Best),
             _ => Ok(Keep::Last),
         }
     }
 
-    fn best(&mut self, call: &'p Call, settings: &Settings<'p>) -> Eval<BestBy> {
+    fn best(&mut self, call: &'p Call, validates: bool, scores: &Scores<'_, 'p>) -> Eval<BestBy> {
         let Callee::Item { params, .. } = &call.callee else { return stop() };
         let [mut score, mut better] = [None, None];
         for (arg, param) in call.args.iter().zip(params) {
@@ -40,15 +41,22 @@ impl<'p> Lower<'p> {
             (_, Some(bare)) => (Some(false), bare),
             _ => (None, score.as_str()),
         };
-        if validation == Some(true) && settings.validation.is_none() {
+        if validation == Some(true) && !validates {
             let message = "there is no validation to take a score from";
             let error = Diagnostic::error("missing-setting", message).primary(span, "a score of the validation");
             return Err(self.fail(error.help(format!("add `validation = last(0.2)`, or write \"train.{bare}\""))));
         }
-        let metric = settings.metrics.iter().find(|(metric, _)| metric.name == bare);
-        let is_loss = bare == "loss" || settings.updates.iter().any(|update| update.name == bare);
-        let lower = match (is_loss, metric, better) {
-            (_, _, Some((word, at))) if is_loss || metric.is_some() => match word.as_str() {
+        let Some((_, metric)) = scores.iter().find(|(name, _)| *name == bare) else {
+            let known: Vec<&str> = scores.iter().map(|(name, _)| *name).collect();
+            let label = match did_you_mean(bare, known.iter().copied()) {
+                Some(meant) => format!("do you mean `{meant}`?"),
+                None => "unknown".to_owned(),
+            };
+            let error = Diagnostic::error("unknown-name", format!("this training has no score `{bare}`"));
+            return Err(self.fail(error.primary(span, label).help(format!("it has {}", known.join(", ")))));
+        };
+        let lower = match (better, metric) {
+            (Some((word, at)), _) => match word.as_str() {
                 "lower" => true,
                 "higher" => false,
                 _ => {
@@ -56,8 +64,8 @@ impl<'p> Lower<'p> {
                     return Err(self.error("type-mismatch", message, at, "unexpected"));
                 }
             },
-            (true, ..) => true,
-            (_, Some((_, value)), _) => match metric_call(value).map(|call| call.name.name.as_str()) {
+            (None, None) => true,
+            (None, Some(value)) => match metric_call(value).map(|call| call.name.name.as_str()) {
                 Some(name) if LOWER.contains(&name) => true,
                 Some(name) if HIGHER.contains(&name) => false,
                 _ => {
@@ -66,23 +74,8 @@ impl<'p> Lower<'p> {
                     return Err(self.fail(error.help(format!("write `best(\"{score}\", better: \"higher\")`"))));
                 }
             },
-            (_, None, _) => return Err(self.unknown_score(bare, span, settings)),
         };
         Ok(BestBy { validation, score: bare.to_owned(), lower })
-    }
-
-    fn unknown_score(&mut self, name: &str, span: Span, settings: &Settings<'p>) -> super::super::Stop {
-        let losses = settings.updates.iter().map(|update| update.name.as_str()).filter(|name| *name != "loss");
-        let known: Vec<&str> = std::iter::once("loss")
-            .chain(losses)
-            .chain(settings.metrics.iter().map(|(m, _)| m.name.as_str()))
-            .collect();
-        let label = match did_you_mean(name, known.iter().copied()) {
-            Some(meant) => format!("do you mean `{meant}`?"),
-            None => "unknown".to_owned(),
-        };
-        let error = Diagnostic::error("unknown-name", format!("this training has no score `{name}`"));
-        self.fail(error.primary(span, label).help(format!("it has {}", known.join(", "))))
     }
 }
 

@@ -15,33 +15,26 @@ impl<'p> Lower<'p> {
             return Err(self.error("type-mismatch", message, value.span, "write `[…]`"));
         };
         let given = items.iter().map(|item| self.given_name(item)).collect::<Eval<Vec<_>>>()?;
-        let mut taken: Vec<(&str, Option<Span>)> = vec![("loss", None)];
+        let mut taken = vec!["loss".to_owned()];
         for &(name, span) in given.iter().flatten() {
-            if let Some((_, first)) = taken.iter().find(|(old, _)| *old == name) {
+            if taken.iter().any(|old| old == name) {
                 let message = format!("two scores of this training are named `{name}`");
                 let error = Diagnostic::error("duplicate-name", message);
+                let first = given.iter().flatten().find(|(old, _)| *old == name && name != "loss");
                 return Err(self.fail(match first {
-                    Some(first) => error.primary(span, "named again").secondary(*first, "first named here"),
+                    Some((_, first)) => error.primary(span, "named again").secondary(*first, "first named here"),
                     None => error.primary(span, "the loss has this name").help("choose another name"),
                 }));
             }
-            taken.push((name, Some(span)));
+            taken.push(name.to_owned());
         }
-        let mut names: Vec<String> = taken.into_iter().map(|(name, _)| name.to_owned()).collect();
-        let mut metrics = vec![];
-        for (i, (item, given)) in items.iter().zip(given).enumerate() {
-            let name = given.map_or_else(
-                || {
-                    let function = metric_call(item).map(|call| call.name.name.clone());
-                    let name = unused(function.unwrap_or(format!("metric_{}", i + 1)), &names);
-                    names.push(name.clone());
-                    name
-                },
-                |(name, _)| name.to_owned(),
-            );
-            metrics.push((Metric { name }, item));
-        }
-        Ok(metrics)
+        let metrics = items.iter().zip(given).zip(1..).map(|((item, given), number)| {
+            let function = || metric_call(item).map_or(format!("metric_{number}"), |call| call.name.name.clone());
+            let name = given.map_or_else(|| unused(function(), &taken), |(name, _)| name.to_owned());
+            taken.push(name.clone());
+            (Metric { name }, item)
+        });
+        Ok(metrics.collect())
     }
 
     /// The name that `as` gives a metric.

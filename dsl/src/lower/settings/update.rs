@@ -1,10 +1,8 @@
 //! `update`: which weights a part of a step changes, by which loss, and how.
 
 use super::super::{Eval, Lower, pattern, stop};
-use super::{Clip, Patterns, Settings};
-use crate::ast;
+use super::{Clip, Patterns};
 use crate::hir::{self, Expr, Pattern, Train};
-use crate::print::{expr_text, pattern_text};
 use crate::span::Span;
 
 /// A part of a step: weights that change by a loss of their own. What a section says without `update` is the only one.
@@ -36,16 +34,16 @@ impl Update<'_> {
 }
 
 impl<'p> Lower<'p> {
-    /// The updates of a section, of which the other settings are read: those that it names, or else the one that `loss` and `optimizer` are
+    /// The updates of a section, in which gradients are kept small by `clip` unless an update says more: those that it names, or else the one that `loss` and `optimizer` are
     /// short for.
-    pub(super) fn updates(&mut self, train: &'p Train, settings: &Settings<'p>) -> Eval<Vec<Update<'p>>> {
+    pub(super) fn updates(&mut self, train: &'p Train, clip: Option<Clip>) -> Eval<Vec<Update<'p>>> {
         if train.updates.is_empty() {
-            let (Some(loss), Some(optimizer)) = (settings.loss, settings.optimizer) else { return stop() };
-            let (target, lets, clip) = (None, [].as_slice(), settings.clip);
-            let (name, span) = ("loss".to_owned(), train.span);
+            let section = &train.section;
+            let (Some(loss), Some(optimizer)) = (section.get("loss"), section.get("optimizer")) else { return stop() };
+            let (name, target, lets, span) = ("loss".to_owned(), None, [].as_slice(), train.span);
             return Ok(vec![Update { name, target, lets, loss, optimizer, every: 1, clip, span }]);
         }
-        let updates: Vec<_> = train.updates.iter().map(|update| self.update(update, settings)).collect();
+        let updates: Vec<_> = train.updates.iter().map(|update| self.update(update, clip)).collect();
         let mut updates = updates.into_iter().collect::<Eval<Vec<Update<'p>>>>()?;
         if updates.len() > 1 {
             let mut names: Vec<String> = vec![];
@@ -59,49 +57,29 @@ impl<'p> Lower<'p> {
         Ok(updates)
     }
 
-    fn update(&mut self, update: &'p hir::Update, settings: &Settings<'p>) -> Eval<Update<'p>> {
+    fn update(&mut self, update: &'p hir::Update, clip_of_all: Option<Clip>) -> Eval<Update<'p>> {
         let hir::Update { target, section, span } = update;
-        let patterns = self.strings(target, "update")?;
-        if patterns.is_empty() {
+        let patterns = self.patterns(target, "update")?;
+        if patterns.list.is_empty() {
             let message = "`update` names no weights";
             return Err(self.error("bad-pattern", message, target.span, "write `\"**\"` for all of them"));
         }
         self.known_lets(&section.lets);
-        let every = section.get("every").map(|value| self.count(value, "every")).transpose();
-        let clip = section.get("clip").map(|value| self.clip(value)).transpose();
+        let every = self.read_setting(section, "every", Self::count).unwrap_or(1);
+        let clip = self.read_setting(section, "clip", Self::clip).or(clip_of_all);
         let (Some(loss), Some(optimizer)) = (section.get("loss"), section.get("optimizer")) else { return stop() };
-        let is_all = patterns.len() == 1 && patterns[0].0 == "**";
+        let is_all = patterns.list.len() == 1 && patterns.list[0].0 == "**";
         Ok(Update {
             name: "loss".to_owned(),
-            target: (!is_all).then_some(Patterns { list: patterns, span: target.span }),
+            target: (!is_all).then_some(patterns),
             lets: &section.lets,
             loss,
             optimizer,
-            every: every?.unwrap_or(1),
-            clip: clip?.or(settings.clip),
+            every,
+            clip,
             span: *span,
         })
     }
-}
-
-/// The settings of the updates of a section as source, by name.
-pub(super) fn texts(train: &ast::Train) -> impl Iterator<Item = (String, String)> {
-    let updates = train.entries.iter().filter_map(|entry| match &entry.kind {
-        ast::EntryKind::Update { target, entries } => Some((target, entries)),
-        _ => None,
-    });
-    updates.zip(1..).flat_map(|((target, entries), number)| {
-        let text = move |entry: &ast::Entry| match &entry.kind {
-            ast::EntryKind::Field { name, value } => {
-                Some((format!("{} of update {number}", name.name), expr_text(value)))
-            }
-            ast::EntryKind::Let { pattern, value } => {
-                Some((format!("let {} of update {number}", pattern_text(pattern)), expr_text(value)))
-            }
-            ast::EntryKind::Update { .. } | ast::EntryKind::Fit { .. } => None,
-        };
-        std::iter::once((format!("update {number}"), expr_text(target))).chain(entries.iter().filter_map(text))
-    })
 }
 
 /// The first level of a pattern's names where it is one name: `d` of `"d.**"`.

@@ -4,25 +4,25 @@ use super::{Ident, If, Scan};
 use crate::span::Span;
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Expr {
-    pub kind: ExprKind,
+pub struct Expr<K = ExprKind> {
+    pub kind: K,
     /// Its span, without parentheses around it: those belong to the enclosing expression.
     pub span: Span,
 }
 
-impl Expr {
+impl<K> Expr<K> {
     /// `kind` at `span`.
-    pub fn new(kind: ExprKind, span: Span) -> Self {
+    pub fn new(kind: K, span: Span) -> Self {
         Self { kind, span }
     }
 }
 
 /// An operator and its right operand.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Operation {
+pub struct Operation<E = Expr> {
     pub op: BinaryOp,
     pub op_span: Span,
-    pub right: Expr,
+    pub right: E,
     /// From the first operand to this one.
     pub span: Span,
 }
@@ -87,9 +87,9 @@ pub enum ExprKind {
 
 /// A string with interpolated expressions.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Str {
+pub struct Str<E = Expr> {
     /// Its parts; no two texts are adjacent, and none is empty.
-    pub parts: Vec<StrPart>,
+    pub parts: Vec<StrPart<E>>,
 }
 
 impl Str {
@@ -111,11 +111,11 @@ impl Str {
 
 /// A part of a string.
 #[derive(Clone, Debug, PartialEq)]
-pub enum StrPart {
+pub enum StrPart<E = Expr> {
     /// Text, escapes resolved.
     Text(String),
     /// `{expr}`.
-    Expr(Expr),
+    Expr(E),
 }
 
 /// A call. In a pipe its first argument is the piped value.
@@ -132,28 +132,28 @@ pub struct Call {
 
 /// An argument of a call.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Arg {
+pub struct Arg<E = Expr> {
     /// `name:`.
     pub name: Option<Ident>,
-    pub value: Expr,
+    pub value: E,
     pub span: Span,
 }
 
 /// The name of a call in the names of its weights.
 #[derive(Clone, Debug, PartialEq)]
-pub struct InstanceName {
-    pub kind: InstanceNameKind,
+pub struct InstanceName<E = Expr> {
+    pub kind: InstanceNameKind<E>,
     /// Its span, without `as`.
     pub span: Span,
 }
 
 /// What follows `as`.
 #[derive(Clone, Debug, PartialEq)]
-pub enum InstanceNameKind {
+pub enum InstanceNameKind<E = Expr> {
     /// `as conv1`.
     Word(String),
     /// `as "downsample.0"`, verbatim: in a `repeat`, the number of the iteration is not appended.
-    Text(Str),
+    Text(Str<E>),
     /// `as _`: no level of its own.
     Inline,
 }

@@ -13,19 +13,31 @@ pub struct Block {
 
 /// The left side of a binding: `x`, `_` or `(a, b)`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pattern {
-    pub kind: PatternKind,
+pub struct Pattern<N = Ident> {
+    pub kind: PatternKind<N>,
     pub span: Span,
 }
 
 /// The kinds of patterns.
 #[derive(Clone, Debug, PartialEq)]
-pub enum PatternKind {
-    Name(Ident),
+pub enum PatternKind<N = Ident> {
+    Name(N),
     /// `_`: binds nothing.
     Ignore,
     /// `(a, b)`, two or more.
-    Tuple(Vec<Pattern>),
+    Tuple(Vec<Pattern<N>>),
+}
+
+impl<N> Pattern<N> {
+    /// The pattern with what `f` makes of each name.
+    pub(crate) fn map<'a, M>(&'a self, f: &mut dyn FnMut(&'a N) -> M) -> Pattern<M> {
+        let kind = match &self.kind {
+            PatternKind::Name(name) => PatternKind::Name(f(name)),
+            PatternKind::Ignore => PatternKind::Ignore,
+            PatternKind::Tuple(parts) => PatternKind::Tuple(parts.iter().map(|part| part.map(f)).collect()),
+        };
+        Pattern { kind, span: self.span }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -98,9 +110,9 @@ pub struct Weight {
 /// `if a { … } else if b { … } else { … }`, and `cond` alike. `T` is [`Block`] for the statement and [`Expr`] for
 /// the expression, whose last arm is always there.
 #[derive(Clone, Debug, PartialEq)]
-pub struct If<T> {
+pub struct If<T, E = Expr> {
     /// Conditions with their arms, one or more.
-    pub arms: Vec<(Expr, T)>,
+    pub arms: Vec<(E, T)>,
     /// The arm after `else`.
     pub otherwise: Option<T>,
 }

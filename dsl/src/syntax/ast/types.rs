@@ -4,8 +4,8 @@ use super::{Expr, Ident};
 use crate::span::Span;
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Type {
-    pub kind: TypeKind,
+pub struct Type<K = TypeKind> {
+    pub kind: K,
     pub span: Span,
 }
 
