@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use dlc_dsl::diagnostic::did_you_mean;
+use dlc_dsl::diagnostic::meant_or;
 use dlc_dsl::lower::dataset::Reader;
 use dlc_dsl::lower::initial_weights::{Ignored, InitialValue, InitialWeights};
 use dlc_dsl::lower::pattern;
@@ -213,10 +213,7 @@ fn matches_nothing(
         return None;
     }
     let names = || expected.keys().map(String::as_str).chain(unread.iter().map(|(name, _)| *name));
-    let label = match did_you_mean(text, names()) {
-        Some(meant) => format!("do you mean `{meant}`?"),
-        None => "matches nothing".to_owned(),
-    };
+    let label = meant_or(text, names(), "matches nothing");
     let some: Vec<&str> = names().take(6).collect();
     let more = if names().count() > some.len() { ", …" } else { "" };
     let message = format!("neither a weight nor an unread tensor is named `{text}`");

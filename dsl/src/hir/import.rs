@@ -113,12 +113,7 @@ impl Importer<'_> {
                 let error = Diagnostic::error("unknown-name", message);
                 // suggestions cost a scan of all names: none for errors that are not shown
                 let meant = if errors.len() < SHOWN { did_you_mean(&name.name.name, own) } else { None };
-                errors.push(match meant {
-                    Some(meant) => {
-                        error.primary(name.name.span, format!("do you mean `{meant}`?")).fix(name.name.span, meant)
-                    }
-                    None => error.primary(name.name.span, "not found in that file"),
-                });
+                errors.push(error.meant_or(name.name.span, meant, "not found in that file"));
                 continue;
             };
             let local = name.local();

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use indexmap::IndexMap;
 
 use crate::ast::{self, DefinitionKind};
-use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, idiom, tidy};
+use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, idiom, meant_or, tidy};
 use crate::library::{LIBRARY, library};
 use crate::span::{Loader, SourceId, Sources, Span};
 
@@ -146,11 +146,9 @@ impl Program {
             }
             None => {
                 let names: Vec<&str> = of_model().map(|train| train.name().name.as_str()).collect();
-                let label = match did_you_mean(name, names.iter().copied()) {
-                    Some(meant) => format!("do you mean `{meant}`?"),
-                    None if names.is_empty() => "there is no `train` section".to_owned(),
-                    None => format!("trainings: {}", names.join(", ")),
-                };
+                let none = "there is no `train` section".to_owned();
+                let all = if names.is_empty() { none } else { format!("trainings: {}", names.join(", ")) };
+                let label = meant_or(name, names.iter().copied(), all);
                 let error = Diagnostic::error("no-training", format!("there is no training `{name}`"));
                 let error = error.primary(start, label);
                 let all = format!("trainings are {}", names.join(", "));
@@ -178,11 +176,8 @@ impl Program {
             }
             None => {
                 let models: Vec<&str> = self.main().models().map(|m| m.name.name.as_str()).collect();
-                let label = match did_you_mean(name, models.iter().copied()) {
-                    Some(meant) => format!("do you mean `{meant}`?"),
-                    None if models.is_empty() => "the file defines no model".to_owned(),
-                    None => format!("the file defines {}", models.join(", ")),
-                };
+                let all = if models.is_empty() { "no model".to_owned() } else { models.join(", ") };
+                let label = meant_or(name, models.iter().copied(), format!("the file defines {all}"));
                 (format!("there is no model `{name}`"), label)
             }
         };
@@ -263,10 +258,11 @@ impl Program {
         if let Some(idiom) = idiom(name) {
             return error.primary(span, idiom);
         }
-        match did_you_mean(name, near.into_iter().chain(self.names(module))) {
-            Some(meant) => error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant),
-            None => error.primary(span, "not defined here, imported, or in the library"),
-        }
+        error.meant_or(
+            span,
+            did_you_mean(name, near.into_iter().chain(self.names(module))),
+            "not defined here, imported, or in the library",
+        )
     }
 }
 

@@ -7,7 +7,7 @@ use rustc_hash::FxHashSet;
 use super::frame::Draws;
 use super::value::{Data, Value};
 use super::{Argument, BoundArg, Eval, Lower, Lowered, Mode, Request, Stop, WeightInfo};
-use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
+use crate::diagnostic::{Diagnostic, has_errors, meant_or, tidy};
 use crate::hir::{Definition, Program, Train};
 use crate::span::Span;
 
@@ -199,11 +199,8 @@ impl<'p> Lower<'p> {
                 let names = definition.params.iter().filter(|p| !p.ty.is_data()).map(|p| p.name.name.as_str());
                 let names: Vec<&str> = names.collect();
                 let message = format!("the model `{}` has no argument `{name}`", definition.name.name);
-                let label = match did_you_mean(name, names.iter().copied()) {
-                    Some(meant) => format!("do you mean `{meant}`?"),
-                    None if names.is_empty() => "it has none".to_owned(),
-                    None => format!("it has {}", names.join(", ")),
-                };
+                let all = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+                let label = meant_or(name, names.iter().copied(), format!("it has {all}"));
                 return Err(self.error("unknown-argument", message, definition.name.span, label));
             };
             given.retain(|g| g.param != param);

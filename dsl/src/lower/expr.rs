@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::value::{Data, Value};
 use super::{Eval, Lower, MAX_DEPTH, MAX_VALUES, Stop};
 use crate::ast::Ident;
-use crate::diagnostic::did_you_mean;
+use crate::diagnostic::meant_or;
 use crate::hir::{Expr, ExprKind, Str, StrPart};
 use crate::span::Span;
 
@@ -134,10 +134,7 @@ impl<'p> Lower<'p> {
                     let message = format!("`{}` has no weights before its first call", layer.name);
                     (message, "call it first: its weights get their shapes from the data".to_owned())
                 } else {
-                    let label = match did_you_mean(&field.name, known.iter().copied()) {
-                        Some(meant) => format!("do you mean `{meant}`?"),
-                        None => format!("it has {}", known.join(", ")),
-                    };
+                    let label = meant_or(&field.name, known.iter().copied(), format!("it has {}", known.join(", ")));
                     (format!("`{}` has no weight `{}`", layer.name, field.name), label)
                 };
                 Err(self.error("unknown-name", message, field.span, label))

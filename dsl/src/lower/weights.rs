@@ -13,7 +13,7 @@ use super::settings::Update;
 use super::value::{Axis, Data, Value};
 use super::{Eval, Lower, Phase};
 use crate::ast::DefinitionKind;
-use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, quoted, unreached};
+use crate::diagnostic::{Diagnostic, has_errors, meant_or, quoted, unreached};
 use crate::hir;
 use crate::span::Span;
 
@@ -317,10 +317,7 @@ pub(crate) fn no_weight_named<'n>(
     names: impl Iterator<Item = &'n str> + Clone,
     span: Span,
 ) -> Diagnostic {
-    let label = match did_you_mean(pattern, names.clone()) {
-        Some(meant) => format!("do you mean `{meant}`?"),
-        None => "matches nothing".to_owned(),
-    };
+    let label = meant_or(pattern, names.clone(), "matches nothing");
     let some: Vec<&str> = names.clone().take(6).collect();
     let more = if names.count() > some.len() { ", …" } else { "" };
     let error = Diagnostic::error("bad-pattern", format!("no weight is named `{pattern}`"));

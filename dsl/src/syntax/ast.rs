@@ -85,17 +85,6 @@ pub enum Item {
     Train(Train),
 }
 
-impl Item {
-    pub fn span(&self) -> Span {
-        match self {
-            Item::Import(x) => x.span,
-            Item::Definition(x) => x.span,
-            Item::Dataset(x) => x.span,
-            Item::Train(x) => x.span,
-        }
-    }
-}
-
 impl File {
     pub fn imports(&self) -> impl Iterator<Item = &Import> {
         self.items.iter().filter_map(|item| if let Item::Import(x) = item { Some(x) } else { None })

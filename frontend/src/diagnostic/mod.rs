@@ -13,7 +13,7 @@ mod render;
 mod suggest;
 
 pub use json::{JsonDiagnostic, JsonFix, JsonSpan};
-pub use suggest::did_you_mean;
+pub use suggest::{did_you_mean, meant_or};
 pub use suggest::{idiom, names_elsewhere, of_two, replaced, translated};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -120,6 +120,15 @@ impl Diagnostic {
     pub fn fix(mut self, span: Span, text: impl Into<String>) -> Self {
         self.fixes.push(Fix { span, text: text.into() });
         self
+    }
+
+    /// Adds the location of the error, with the name that is meant as an edit, or else with this label.
+    #[must_use]
+    pub fn meant_or(self, span: Span, meant: Option<&str>, otherwise: impl Into<String>) -> Self {
+        match meant {
+            Some(meant) => self.primary(span, format!("do you mean `{meant}`?")).fix(span, meant),
+            None => self.primary(span, otherwise),
+        }
     }
 
     /// The location: that of the first primary label, or else of the first label.

@@ -103,6 +103,12 @@ pub fn of_two(reduction: &str) -> Option<&'static str> {
     [("max", "maximum"), ("min", "minimum")].into_iter().find(|(theirs, _)| *theirs == reduction).map(|(_, ours)| ours)
 }
 
+/// The label that asks for the candidate nearest to `name`, see [`did_you_mean`], or else this one.
+pub fn meant_or<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>, otherwise: impl Into<String>) -> String {
+    let meant = did_you_mean(name, candidates);
+    meant.map_or_else(|| otherwise.into(), |meant| format!("do you mean `{meant}`?"))
+}
+
 /// The candidate nearest to `name`, if it is near enough to be meant. Ties go to the first candidate.
 ///
 /// Case, `_` and `-` are ignored, so that `batchnorm` finds `batch_norm`; otherwise a third of the name may differ.

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use super::scope::Kind;
 use super::{Names, attributes, duplicates};
 use crate::ast::*;
-use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::diagnostic::{Diagnostic, did_you_mean, meant_or};
 use crate::hir::bind::{self, Form};
 use crate::hir::tree::{self, Callee, LocalId};
 use crate::hir::{ItemRef, Program};
@@ -223,10 +223,7 @@ impl<'a> Names<'a> {
         let Some((call, name)) = found else {
             let error = match &value.kind {
                 ExprKind::Call(Call { callee, .. }) => {
-                    let label = match did_you_mean(&callee.name, others.iter().chain(functions).copied()) {
-                        Some(meant) => format!("do you mean `{meant}`?"),
-                        None => "none of these".to_owned(),
-                    };
+                    let label = meant_or(&callee.name, others.iter().chain(functions).copied(), "none of these");
                     Diagnostic::error("unknown-name", expected).primary(callee.span, label)
                 }
                 _ => {
@@ -392,11 +389,11 @@ fn no_dataset(program: &Program, name: &Ident, is_known: bool) -> Diagnostic {
     }
     let known: Vec<&str> = program.main().datasets().map(|d| d.name.name.as_str()).collect();
     let error = Diagnostic::error("unknown-name", format!("there is no dataset `{name}`"));
-    match did_you_mean(name, known.iter().copied()) {
-        Some(meant) => error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant),
-        None if known.is_empty() => error.primary(span, "write `dataset name(…) { … }`, or import one"),
-        None => error.primary(span, format!("the file defines {}", known.join(", "))),
-    }
+    let all = match known.is_empty() {
+        true => "write `dataset name(…) { … }`, or import one".to_owned(),
+        false => format!("the file defines {}", known.join(", ")),
+    };
+    error.meant_or(span, did_you_mean(name, known), all)
 }
 
 /// The dimensions that the type of an argument binds: axes that are a single capitalised name.

@@ -50,10 +50,8 @@ impl<'a> Names<'a> {
             }
             near.retain(|n| n.starts_with(|c: char| c.is_ascii_uppercase()));
             let error = Diagnostic::error("unbound-dimension", format!("the dimension `{name}` is not bound"));
-            let error = match did_you_mean(name, near.iter().copied()) {
-                Some(meant) => error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant),
-                None => error.primary(span, "no argument has an axis of this name"),
-            };
+            let error =
+                error.meant_or(span, did_you_mean(name, near.iter().copied()), "no argument has an axis of this name");
             self.errors.push(error);
             return;
         }

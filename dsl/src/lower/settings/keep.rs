@@ -4,7 +4,7 @@ use super::super::train::metric_call;
 use super::super::value::Value;
 use super::super::{Eval, Lower, stop};
 use super::train_settings::{BestBy, Keep};
-use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::diagnostic::{Diagnostic, meant_or};
 use crate::hir::{Call, Callee, Expr, ExprKind};
 
 /// Metrics and losses of the library that are better the lower they are.
@@ -48,10 +48,7 @@ impl<'p> Lower<'p> {
         }
         let Some((_, metric)) = scores.iter().find(|(name, _)| *name == bare) else {
             let known: Vec<&str> = scores.iter().map(|(name, _)| *name).collect();
-            let label = match did_you_mean(bare, known.iter().copied()) {
-                Some(meant) => format!("do you mean `{meant}`?"),
-                None => "unknown".to_owned(),
-            };
+            let label = meant_or(bare, known.iter().copied(), "unknown");
             let error = Diagnostic::error("unknown-name", format!("this training has no score `{bare}`"));
             return Err(self.fail(error.primary(span, label).help(format!("it has {}", known.join(", ")))));
         };

@@ -178,15 +178,6 @@ pub enum IndexItem {
     Rest(Span),
 }
 
-impl IndexItem {
-    pub fn span(&self) -> Span {
-        match self {
-            IndexItem::At(expr) => expr.span,
-            IndexItem::Slice { span, .. } | IndexItem::Stretch(span) | IndexItem::Rest(span) => *span,
-        }
-    }
-}
-
 /// Operators with one operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UnaryOp {

@@ -41,12 +41,3 @@ pub enum Dim {
     /// A size: `B`, `4 * H`, `28`.
     Size(Expr),
 }
-
-impl Dim {
-    pub fn span(&self) -> Span {
-        match self {
-            Dim::Rest(span) | Dim::Stretch(span) => *span,
-            Dim::Size(expr) => expr.span,
-        }
-    }
-}
