@@ -12,13 +12,12 @@ use rustc_hash::FxHashMap;
 
 use super::frame::Draws;
 use super::value::{Data, Value};
-use super::{Argument, Eval, Lower, Mode, Request, Stop};
+use super::{Argument, Eval, Lower, Mode, Request, Stop, entry, stop};
 use crate::ast::Ident;
 use crate::diagnostic::{Diagnostic, has_errors};
-use crate::hir::{Entry, EntryKind, Expr, IndexItem, ItemRef, Pattern, PatternKind, Program};
+use crate::hir::{Callee, Entry, EntryKind, Expr, ExprKind, IndexItem, ItemRef, Pattern, PatternKind, Program};
 use crate::span::Span;
 
-mod call;
 mod independence;
 mod programs;
 mod survey;
@@ -184,6 +183,26 @@ impl Program {
 }
 
 impl<'p> Lower<'p> {
+    /// The values of the arguments of `digits("train")`.
+    pub(crate) fn dataset_call(&mut self, value: &'p Expr, _setting: &str) -> Eval<DatasetCall> {
+        let ExprKind::Call(call) = &value.kind else { return stop() };
+        let Callee::Item { at, params } = &call.callee else { return stop() };
+        let Some(dataset) = self.program.resolved_dataset(*at) else { return stop() };
+        let mut args = IndexMap::new();
+        for (arg, &param) in call.args.iter().zip(params) {
+            let param = &dataset.params[param];
+            let what = format!("`{}` of `{}`", param.name.name, dataset.name.name);
+            let value = self.eval(&arg.value)?;
+            let value = self.coerce(value, &param.ty, &what, arg.value.span)?;
+            let Some(value) = entry::known(&value) else {
+                let message = format!("{what} must be known when compiling");
+                return Err(self.error("not-constant", message, arg.value.span, "not known"));
+            };
+            args.insert(param.name.name.clone(), value);
+        }
+        Ok(DatasetCall { item: *at, name: call.name.name.clone(), args, span: value.span })
+    }
+
     /// Whether types of readers are not known yet.
     fn looking(&self) -> bool {
         self.readers.as_ref().is_some_and(|readers| readers.args.is_empty())
