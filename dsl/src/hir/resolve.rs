@@ -20,7 +20,7 @@ use self::scope::{Kind, Scopes};
 use super::tree::{self, Binding, Element, LocalId};
 use super::{ItemRef, Program, bind};
 use crate::ast::*;
-use crate::diagnostic::{Diagnostic, SHOWN, did_you_mean, has_errors};
+use crate::diagnostic::{Diagnostic, did_you_mean, has_errors};
 use crate::library::LIBRARY;
 use crate::span::Span;
 
@@ -203,11 +203,6 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// Whether further errors are not shown: their suggestions, which cost a scan of all names, are then skipped.
-    fn is_past_limit(&self) -> bool {
-        self.before + self.errors.len() >= SHOWN
-    }
-
     /// Binds a name to a new slot in the innermost scope.
     fn bind(&mut self, name: &'a Ident, kind: Kind) -> Binding {
         self.bind_at(&name.name, name.span, kind)
@@ -295,7 +290,7 @@ impl<'a> Names<'a> {
         }
         // Bind all first: a size may refer to a later argument.
         d.params.iter().for_each(|param| drop(self.bind(&param.name, Kind::Argument)));
-        let params = self.params(&d.params, |param| d.requires(param));
+        let params = self.params(&d.params);
         // The types of the arguments bind the dimensions; only the body counts as a use.
         self.scopes.forget_uses(Kind::Dimension);
         self.has_rest = params.iter().any(|param| param.ty.has_rest());
@@ -359,15 +354,15 @@ impl<'a> Names<'a> {
     }
 
     /// Types and defaults of arguments, whose names are bound already.
-    fn params(&mut self, params: &'a [Param], requires: impl Fn(&Param) -> bool) -> Vec<tree::Param> {
+    fn params(&mut self, params: &'a [Param]) -> Vec<tree::Param> {
         let mut resolved = vec![];
         for param in params {
             self.attributes(&param.attributes, &[], param.span);
             let ty = self.ty(&param.ty);
             let before = self.dimensions;
             let default = param.default.as_ref().map(|e| self.value(e, bind::delays(param)));
-            let (required, late) = (requires(param), self.dimensions > before);
-            resolved.push(tree::Param { name: param.name.clone(), ty, default, required, late, span: param.span });
+            let late = self.dimensions > before;
+            resolved.push(tree::Param { name: param.name.clone(), ty, default, late, span: param.span });
         }
         resolved
     }

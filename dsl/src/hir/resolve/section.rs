@@ -30,7 +30,7 @@ impl<'a> Names<'a> {
         // a scope of its own, whose end reports unused `let`s
         self.scopes.push();
         d.params.iter().for_each(|param| drop(self.bind(&param.name, Kind::Argument)));
-        let params = self.params(&d.params, |param| param.default.is_none());
+        let params = self.params(&d.params);
         let mut entries = vec![];
         for entry in &d.entries {
             self.attributes(&entry.attributes, &[], entry.span);
