@@ -12,13 +12,12 @@ use rustc_hash::FxHashMap;
 
 use super::frame::Draws;
 use super::value::{Axis, Data, Value};
-use super::{Argument, Eval, Lower, Mode, Request, Stop};
+use super::{Argument, Eval, Lower, Mode, Request, Stop, entry, stop};
 use crate::ast::Ident;
 use crate::diagnostic::{Diagnostic, has_errors, tidy};
-use crate::hir::{Entry, EntryKind, Expr, IndexItem, ItemRef, Pattern, PatternKind, Program};
+use crate::hir::{Callee, Entry, EntryKind, Expr, ExprKind, IndexItem, ItemRef, Pattern, PatternKind, Program};
 use crate::span::Span;
 
-mod call;
 mod independence;
 mod programs;
 mod survey;
@@ -193,6 +192,26 @@ impl<'p> Lower<'p> {
         self.readers.as_ref().is_some_and(|readers| readers.args.is_empty())
     }
 
+    /// The values of the arguments of `digits("train")`.
+    pub(crate) fn dataset_call(&mut self, value: &'p Expr, _setting: &str) -> Eval<DatasetCall> {
+        let ExprKind::Call(call) = &value.kind else { return stop() };
+        let Callee::Item { at, params } = &call.callee else { return stop() };
+        let Some(dataset) = self.program.resolved_dataset(*at) else { return stop() };
+        let mut args = IndexMap::new();
+        for (arg, &param) in call.args.iter().zip(params) {
+            let param = &dataset.params[param];
+            let what = format!("`{}` of `{}`", param.name.name, dataset.name.name);
+            let value = self.eval(&arg.value)?;
+            let value = self.coerce(value, &param.ty, &what, arg.value.span)?;
+            let Some(value) = entry::known(&value) else {
+                let message = format!("{what} must be known when compiling");
+                return Err(self.error("not-constant", message, arg.value.span, "not known"));
+            };
+            args.insert(param.name.name.clone(), value);
+        }
+        Ok(DatasetCall { item: *at, name: call.name.name.clone(), args, span: value.span })
+    }
+
     /// Lowers a dataset. A field whose value depends on the content of unread files has none.
     fn run_dataset(&mut self, call: &DatasetCall) -> Eval<Entries> {
         let Some(dataset) = self.program.resolved_dataset(call.item) else {
@@ -202,7 +221,7 @@ impl<'p> Lower<'p> {
         self.frames.push(frame);
         for (i, param) in dataset.params.iter().enumerate() {
             let value = match (call.args.get(&param.name.name), &param.default) {
-                (Some(value), _) => super::entry::argument(value),
+                (Some(value), _) => entry::argument(value),
                 (None, Some(default)) => self.eval(default)?,
                 (None, None) => return Err(self.missing(&dataset.name.name, &[&param.name.name], call.span)),
             };
