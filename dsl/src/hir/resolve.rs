@@ -73,10 +73,11 @@ pub(super) fn finish(program: &Program, mut found: Found, diagnostics: &mut Vec<
     let instances = std::mem::take(&mut found.instances).into_iter();
     diagnostics.extend(instances.filter(|(at, _)| !owns_weights(program, *at)).map(|(_, error)| error));
     if !has_errors(diagnostics) {
-        unused::check(program, &mut found);
-        comments::check(program, &mut found.warnings);
-        found.warnings.retain(|warning| !found.allowed.iter().any(|allowed| allowed.silences(warning)));
-        diagnostics.append(&mut found.warnings);
+        let mut warnings = std::mem::take(&mut found.warnings);
+        unused::check(program, &found, &mut warnings);
+        comments::check(program, &mut warnings);
+        warnings.retain(|warning| !found.allowed.iter().any(|allowed| allowed.silences(warning)));
+        diagnostics.append(&mut warnings);
     }
 }
 
@@ -283,10 +284,8 @@ impl<'a> Names<'a> {
         duplicates(d.params.iter().map(|param| &param.name), message, &mut self.errors);
         let message = |name: &str| format!("`{}` has two results named `{name}`", d.name.name);
         duplicates(d.results.iter().filter_map(|result| result.name.as_ref()), message, &mut self.errors);
-        for param in &d.params {
-            section::dimensions(&param.ty, &mut |name, span| {
-                self.scopes.bind(name, span, Kind::Dimension, None);
-            });
+        for (name, span) in d.params.iter().flat_map(|param| section::dimensions(&param.ty)) {
+            self.scopes.bind(name, span, Kind::Dimension, None);
         }
         // Bind all first: a size may refer to a later argument.
         d.params.iter().for_each(|param| drop(self.bind(&param.name, Kind::Argument)));

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use rustc_hash::FxHashMap;
 
 use super::scope::Kind;
-use super::{Names, attributes, duplicates};
+use super::{Names, duplicates};
 use crate::ast::*;
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::hir::bind::{self, Form};
@@ -84,7 +84,6 @@ impl<'a> Names<'a> {
         self.found.sections.insert(self.at, used);
         outer.extend(self.outer.take().into_iter().flat_map(FxHashMap::into_values));
         outer.sort_unstable();
-        let allowed = train.entries.iter().flat_map(|entry| attributes::allowed(&entry.attributes, entry.span));
         tree::Train {
             at: self.at,
             name: train.name.clone(),
@@ -95,7 +94,7 @@ impl<'a> Names<'a> {
             updates,
             locals: std::mem::take(&mut self.locals),
             outer,
-            allowed: attributes::allowed(&train.attributes, train.span).chain(allowed).collect(),
+            allowed: self.allowed.clone(),
             span: train.span,
         }
     }
@@ -303,9 +302,8 @@ impl<'a> Names<'a> {
     /// The outer names of a section, with their spans.
     fn meanings(&self, train: &'a Train, model: &'a Definition) -> Vec<(&'a str, Span, Meaning)> {
         let mut all = vec![];
-        for param in &model.params {
-            dimensions(&param.ty, &mut |name, span| all.push((name, span, DIMENSION)));
-        }
+        let dims = model.params.iter().flat_map(|param| dimensions(&param.ty));
+        all.extend(dims.map(|(name, span)| (name, span, DIMENSION)));
         all.extend(model.params.iter().map(|param| {
             let is_data = matches!(param.ty.kind, TypeKind::Data { .. });
             (&*param.name.name, param.name.span, if is_data { INPUT } else { ARGUMENT })
@@ -400,13 +398,12 @@ fn no_dataset(program: &Program, name: &Ident, is_known: bool) -> Diagnostic {
 }
 
 /// The dimensions that the type of an argument binds: axes that are a single capitalised name.
-pub(super) fn dimensions<'a>(ty: &'a Type, f: &mut dyn FnMut(&'a str, Span)) {
-    let TypeKind::Data { dims, .. } = &ty.kind else { return };
-    for dim in dims {
-        if let Dim::Size(Expr { kind: ExprKind::Name(name), span }) = dim
-            && name.starts_with(|c: char| c.is_ascii_uppercase())
-        {
-            f(name, *span);
+pub(super) fn dimensions(ty: &Type) -> impl Iterator<Item = (&str, Span)> {
+    let dims = if let TypeKind::Data { dims, .. } = &ty.kind { dims.as_slice() } else { &[] };
+    dims.iter().filter_map(|dim| match dim {
+        Dim::Size(Expr { kind: ExprKind::Name(name), span }) if name.starts_with(|c: char| c.is_ascii_uppercase()) => {
+            Some((name.as_str(), *span))
         }
-    }
+        _ => None,
+    })
 }

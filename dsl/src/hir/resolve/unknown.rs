@@ -9,9 +9,7 @@ use crate::span::Span;
 impl<'a> Names<'a> {
     pub(super) fn nothing_to_rebind(&self, name: &Ident) -> Diagnostic {
         let error = Diagnostic::error("unknown-name", format!("cannot rebind `{}`: it is not defined", name.name));
-        let mut near: Vec<&str> = self.scopes.iter().map(|(name, _)| name).collect();
-        near.sort_unstable();
-        match did_you_mean(&name.name, near) {
+        match did_you_mean(&name.name, self.scopes.names()) {
             Some(meant) => error
                 .primary(name.span, format!("do you mean `{meant}`?"))
                 .fix(name.span, meant)
@@ -44,8 +42,7 @@ impl<'a> Names<'a> {
         if self.before + self.errors.len() >= SHOWN {
             return error.primary(span, "not defined here, imported, or in the library");
         }
-        let mut near: Vec<&str> = self.scopes.iter().map(|(name, _)| name).collect();
-        near.sort_unstable();
+        let mut near = self.scopes.names();
         if !is_dimension(name) || what != "value" {
             near.extend(AMBIENT);
             return self.program.unknown(self.module, what, name, span, near);
