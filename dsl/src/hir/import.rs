@@ -14,15 +14,16 @@ const MAX_FILES: usize = 256;
 struct Importer<'a> {
     sources: Sources,
     loader: &'a mut dyn Loader,
-    /// Modules by the name that the loader returned. None while the file's own imports are read, which detects cycles.
-    done: IndexMap<String, Option<u32>>,
+    /// The numbers of modules by the name that the loader returned.
+    numbers: IndexMap<String, u32>,
+    /// None while the file's own imports are read, which detects cycles.
     modules: Vec<Option<Module>>,
     diagnostics: Vec<Diagnostic>,
 }
 
 pub(super) fn load(name: &str, text: &str, loader: &mut dyn Loader) -> (Program, Vec<Diagnostic>) {
     let mut importer =
-        Importer { sources: Sources::new(), loader, done: IndexMap::new(), modules: vec![], diagnostics: vec![] };
+        Importer { sources: Sources::new(), loader, numbers: IndexMap::new(), modules: vec![], diagnostics: vec![] };
     importer.file(name.to_owned(), text);
     let modules = importer.modules.into_iter().map(|m| m.expect("every file that was started is finished")).collect();
     (Program { sources: importer.sources, modules, warnings: vec![] }, importer.diagnostics)
@@ -55,7 +56,7 @@ impl Importer<'_> {
     fn file(&mut self, name: String, text: &str) -> u32 {
         let number = self.modules.len() as u32;
         self.modules.push(None);
-        self.done.insert(name.clone(), None);
+        self.numbers.insert(name.clone(), number);
         let source = self.sources.add(name.clone(), text);
         let (mut file, mut errors) = crate::parse_named(source, &name, text);
         let is_ron = name.ends_with(".ron");
@@ -83,7 +84,6 @@ impl Importer<'_> {
             names.entry(name).or_insert(item);
         }
         self.modules[number as usize] = Some(Module::new(file, names));
-        self.done.insert(name, Some(number));
         number
     }
 
@@ -144,10 +144,11 @@ impl Importer<'_> {
                 return None;
             }
         };
-        match self.done.get(&loaded.name) {
-            Some(&Some(number)) => Some(number),
-            Some(None) => {
-                let open = self.done.iter().filter(|(_, number)| number.is_none()).map(|(name, _)| name.as_str());
+        let is_open = |number: u32| self.modules[number as usize].is_none();
+        match self.numbers.get(&loaded.name) {
+            Some(&number) if !is_open(number) => Some(number),
+            Some(_) => {
+                let open = self.numbers.iter().filter(|(_, number)| is_open(**number)).map(|(name, _)| name.as_str());
                 let cycle: Vec<&str> = open.skip_while(|name| *name != loaded.name).collect();
                 let message = format!("{} imports itself", loaded.name);
                 let error = Diagnostic::error("import-cycle", message)
@@ -157,7 +158,7 @@ impl Importer<'_> {
                 self.diagnostics.push(error);
                 None
             }
-            None if self.done.len() >= MAX_FILES => {
+            None if self.numbers.len() >= MAX_FILES => {
                 let message = format!("more than {MAX_FILES} files are imported");
                 self.diagnostics.push(Diagnostic::error("import-failed", message).primary(span, "exceeds the limit"));
                 None

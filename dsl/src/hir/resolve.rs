@@ -20,7 +20,7 @@ use self::scope::{Kind, Scopes};
 use super::tree::{self, Binding, Element, LocalId};
 use super::{ItemRef, Program, bind};
 use crate::ast::*;
-use crate::diagnostic::{Diagnostic, SHOWN, did_you_mean, has_errors};
+use crate::diagnostic::{Diagnostic, did_you_mean, has_errors};
 use crate::library::LIBRARY;
 use crate::span::Span;
 
@@ -73,10 +73,11 @@ pub(super) fn finish(program: &Program, mut found: Found, diagnostics: &mut Vec<
     let instances = std::mem::take(&mut found.instances).into_iter();
     diagnostics.extend(instances.filter(|(at, _)| !owns_weights(program, *at)).map(|(_, error)| error));
     if !has_errors(diagnostics) {
-        unused::check(program, &mut found);
-        comments::check(program, &mut found.warnings);
-        found.warnings.retain(|warning| !found.allowed.iter().any(|allowed| allowed.silences(warning)));
-        diagnostics.append(&mut found.warnings);
+        let mut warnings = std::mem::take(&mut found.warnings);
+        unused::check(program, &found, &mut warnings);
+        comments::check(program, &mut warnings);
+        warnings.retain(|warning| !found.allowed.iter().any(|allowed| allowed.silences(warning)));
+        diagnostics.append(&mut warnings);
     }
 }
 
@@ -199,11 +200,6 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// Whether further errors are not shown: their suggestions, which cost a scan of all names, are then skipped.
-    fn is_past_limit(&self) -> bool {
-        self.before + self.errors.len() >= SHOWN
-    }
-
     /// Binds a name to a new slot in the innermost scope.
     fn bind(&mut self, name: &'a Ident, kind: Kind) -> Binding {
         self.bind_at(&name.name, name.span, kind)
@@ -284,14 +280,12 @@ impl<'a> Names<'a> {
         duplicates(d.params.iter().map(|param| &param.name), message, &mut self.errors);
         let message = |name: &str| format!("`{}` has two results named `{name}`", d.name.name);
         duplicates(d.results.iter().filter_map(|result| result.name.as_ref()), message, &mut self.errors);
-        for param in &d.params {
-            section::dimensions(&param.ty, &mut |name, span| {
-                self.scopes.bind(name, span, Kind::Dimension, None);
-            });
+        for (name, span) in d.params.iter().flat_map(|param| section::dimensions(&param.ty)) {
+            self.scopes.bind(name, span, Kind::Dimension, None);
         }
         // Bind all first: a size may refer to a later argument.
         d.params.iter().for_each(|param| drop(self.bind(&param.name, Kind::Argument)));
-        let params = self.params(&d.params, |param| d.requires(param));
+        let params = self.params(&d.params);
         // The types of the arguments bind the dimensions; only the body counts as a use.
         self.scopes.forget_uses(Kind::Dimension);
         self.has_rest = params.iter().any(|param| param.ty.has_rest());
@@ -355,15 +349,15 @@ impl<'a> Names<'a> {
     }
 
     /// Types and defaults of arguments, whose names are bound already.
-    fn params(&mut self, params: &'a [Param], requires: impl Fn(&Param) -> bool) -> Vec<tree::Param> {
+    fn params(&mut self, params: &'a [Param]) -> Vec<tree::Param> {
         let mut resolved = vec![];
         for param in params {
             self.attributes(&param.attributes, &[], param.span);
             let ty = self.ty(&param.ty);
             let before = self.dimensions;
             let default = param.default.as_ref().map(|e| self.value(e, bind::delays(param)));
-            let (required, late) = (requires(param), self.dimensions > before);
-            resolved.push(tree::Param { name: param.name.clone(), ty, default, required, late, span: param.span });
+            let late = self.dimensions > before;
+            resolved.push(tree::Param { name: param.name.clone(), ty, default, late, span: param.span });
         }
         resolved
     }

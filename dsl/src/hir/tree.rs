@@ -67,8 +67,6 @@ pub(crate) struct Param {
     pub name: Ident,
     pub ty: Type,
     pub default: Option<Expr>,
-    /// Whether every call must pass it.
-    pub required: bool,
     /// Whether the default refers to a dimension, and so is evaluated after the data is bound.
     pub late: bool,
     pub span: Span,

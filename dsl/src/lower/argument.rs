@@ -191,18 +191,11 @@ impl<'p> Lower<'p> {
 
     /// Checks that no required argument is missing.
     pub(crate) fn check_bound(&mut self, definition: &'p Definition, given: &[BoundArg<'p>], span: Span) -> Eval<()> {
-        let is_given = |param: usize| given.iter().any(|g| g.param == param);
-        if definition.params.iter().enumerate().all(|(i, param)| !param.required || is_given(i)) {
-            return Ok(());
-        }
         // An initial value cannot declare layers.
         let (at, in_init) = (self.at(span), !self.initial_shapes.is_empty());
         let callee = Callee::of(self.program.item(definition.at));
         let given: Vec<(usize, bool)> = given.iter().map(|g| (g.param, g.value.has_data())).collect();
-        match callee.missing(Form::Call, &given, in_init, at) {
-            Some(error) => Err(self.fail(error)),
-            None => Ok(()),
-        }
+        callee.missing(Form::Call, &given, in_init, at).map_or(Ok(()), |error| Err(self.fail(error)))
     }
 }
 

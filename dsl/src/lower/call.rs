@@ -9,7 +9,6 @@ use super::context::FinishedFunction;
 use super::frame::{Draws, Frame};
 use super::optimizer::OWN;
 use super::shape::Passed;
-use super::stmt::Flow;
 use super::summary::Tally;
 use super::template::Key;
 use super::value::{Axis, Data, Thunk, Value};
@@ -140,13 +139,11 @@ impl<'p> Lower<'p> {
             return Ok(name);
         }
         let message = format!("\"{name}\" is not a valid weight name");
-        let at = self.at(span);
-        let error = Diagnostic::error("bad-name", message);
-        Err(self.fail(if name.is_empty() {
-            error.primary(at, "empty").help("to add no level to the names, write `as _`")
-        } else {
-            error.primary(at, "a level between dots is empty")
-        }))
+        if !name.is_empty() {
+            return Err(self.error("bad-name", message, span, "a level between dots is empty"));
+        }
+        let error = Diagnostic::error("bad-name", message).primary(self.at(span), "empty");
+        Err(self.fail(error.help("to add no level to the names, write `as _`")))
     }
 
     /// A name with the numbers of the enclosing iterations: `h.0`.
@@ -334,8 +331,8 @@ impl<'p> Lower<'p> {
             }
             Body::Expr(e) => (self.eval(e)?, e),
             Body::Block(block) => match self.block(block)? {
-                Flow::Return(value, returned) => (value, returned),
-                Flow::Next => {
+                Some(returned) => returned,
+                None => {
                     let message = format!("`{}` returns nothing", definition.name.name);
                     return Err(self.error("missing-return", message, definition.name.span, "ends without `return`"));
                 }

@@ -134,9 +134,8 @@ impl<'p> Lower<'p> {
             return Ok(value);
         }
         if context.initial || depth == 0 {
-            let error = Diagnostic::error("not-constant", "an initial value cannot depend on data");
-            let at = self.at(span);
-            return Err(self.fail(error.primary(at, "is data, known only when running")));
+            let message = "an initial value cannot depend on data";
+            return Err(self.error("not-constant", message, span, "is data, known only when running"));
         }
         let outer = self.import(depth - 1, func, value, weight, span)?;
         if let Some(&inner) = self.contexts[depth].captures.get(&outer) {
@@ -168,13 +167,8 @@ impl<'p> Lower<'p> {
         self.spend(span)?;
         let builder = &mut self.context().builder;
         builder.loc = loc;
-        match builder.push(op, operands) {
-            Ok(value) => Ok(value),
-            Err(error) => {
-                let at = self.at(span);
-                Err(self.fail(Diagnostic::error("shape-mismatch", error.message).primary(at, error.mnemonic)))
-            }
-        }
+        let value = builder.push(op, operands);
+        value.map_err(|error| self.error("shape-mismatch", error.message, span, error.mnemonic))
     }
 
     /// A value of the innermost function as a tensor without names of axes.

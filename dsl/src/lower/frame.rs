@@ -238,8 +238,8 @@ impl<'p> Lower<'p> {
                 Some(value) => value,
                 None if matches!(self.phase, Phase::Objective(..)) => {
                     let message = format!("`{name}` is not available in an evaluation");
-                    let at = self.at(span);
-                    let error = Diagnostic::error("unknown-name", message).primary(at, "only training counts steps");
+                    let error = Diagnostic::error("unknown-name", message);
+                    let error = error.primary(self.at(span), "only training counts steps");
                     return Err(self.fail(error.help("give the other value: `if training { … } else { … }`")));
                 }
                 None => return Ok(None),

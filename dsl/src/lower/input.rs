@@ -67,13 +67,9 @@ impl<'p> Lower<'p> {
         let TypeKind::Data { dtype, dims } = &param.ty.kind else { return Err(Stop) };
         let declared = dtype.dtype(self.float);
         if let Some(field) = self.request.fields.get(&param.name.name) {
-            let fits = dtype.fits(field.dtype, self.float);
-            if !fits {
-                let given = self.given_for(&param.name.name);
-                let message = format!("expected {declared} for {given}, found {field}");
-                let at = self.at(param.span);
-                let error = Diagnostic::error("field-mismatch", message).primary(at, "this input");
-                let error = self.beside_field(chosen, param, error);
+            if !dtype.fits(field.dtype, self.float) {
+                let message = format!("expected {declared} for {}, found {field}", self.given_for(&param.name.name));
+                let error = self.misfit(chosen, param, message, param.span, "this input");
                 let to = if declared == self.float { "float" } else { declared.name() };
                 let help = format!("in the dataset, convert it: `{to}(…)`");
                 return Err(self.fail(if self.fed_by_data() { error.help(help) } else { error }));
@@ -133,8 +129,7 @@ impl<'p> Lower<'p> {
             return Ok(size);
         }
         let message = format!("the dimension `{name}` of `{}` has no size", definition.name.name);
-        let at = self.at(span);
-        let error = Diagnostic::error("unbound-dimension", message).primary(at, "unknown size");
+        let error = Diagnostic::error("unbound-dimension", message).primary(self.at(span), "unknown size");
         Err(self.fail(error.help(format!("set it with `--size {name}=…`, or pass data for `{}`", param.name.name))))
     }
 
@@ -151,8 +146,7 @@ impl<'p> Lower<'p> {
         let fixed = dims.len() - usize::from(rest.is_some());
         if field.rank() < fixed || rest.is_none() && field.rank() != fixed {
             let message = format!("{given} is {field}, with a different number of axes than declared");
-            let error = Diagnostic::error("field-mismatch", message).primary(self.at(param.ty.span), "this input");
-            let error = self.beside_field(chosen, param, error);
+            let error = self.misfit(chosen, param, message, param.ty.span, "this input");
             return Err(self.fail(error));
         }
         let mut axes: Vec<Axis> = field.shape.iter().map(|&size| Axis::new(size)).collect();
@@ -166,8 +160,7 @@ impl<'p> Lower<'p> {
                 let expected = self.size(e)?;
                 if expected != size {
                     let message = format!("expected {expected} for an axis of {given}, {field}, found {size}");
-                    let error = Diagnostic::error("field-mismatch", message).primary(self.at(e.span), "this size");
-                    let error = self.beside_field(chosen, param, error);
+                    let error = self.misfit(chosen, param, message, e.span, "this size");
                     return Err(self.fail(error));
                 }
                 continue;
@@ -217,8 +210,9 @@ impl<'p> Lower<'p> {
         self.program.field_of(at, name).map(|(_, value, _)| value)
     }
 
-    /// Adds the span of the field that feeds an input to an error.
-    fn beside_field(&self, chosen: &Chosen<'p>, param: &Param, error: Diagnostic) -> Diagnostic {
+    /// The error for data that does not fit the input that it feeds.
+    fn misfit(&self, chosen: &Chosen<'p>, param: &Param, message: String, span: Span, label: &str) -> Diagnostic {
+        let error = Diagnostic::error("field-mismatch", message).primary(self.at(span), label);
         match self.field_value(chosen, &param.name.name) {
             Some(value) => error.secondary(value.span, "the field"),
             None => error,

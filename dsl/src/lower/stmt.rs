@@ -11,31 +11,26 @@ use crate::span::Span;
 /// More iterations than any `repeat` needs.
 const MAX_ITERATIONS: i64 = 100_000;
 
-/// How a block ends.
-pub(crate) enum Flow<'p> {
-    /// At its end.
-    Next,
-    /// With a result, and where it is written.
-    Return(Value<'p>, &'p Expr),
-}
+/// What a block returns, and where it is written; none if it ends without `return`.
+pub(crate) type Returned<'p> = Option<(Value<'p>, &'p Expr)>;
 
 impl<'p> Lower<'p> {
     /// Evaluates a block in a new scope.
-    pub(crate) fn block(&mut self, block: &'p Block) -> Eval<Flow<'p>> {
+    pub(crate) fn block(&mut self, block: &'p Block) -> Eval<Returned<'p>> {
         let flow = self.deeper(block.span, |lower| lower.statements(block));
         self.frame_mut().slots[block.locals.clone()].fill(None);
         flow
     }
 
-    fn statements(&mut self, block: &'p Block) -> Eval<Flow<'p>> {
+    fn statements(&mut self, block: &'p Block) -> Eval<Returned<'p>> {
         for stmt in &block.stmts {
             match self.statement(stmt) {
-                Ok(Flow::Next) => {}
-                Ok(Flow::Return(value, at)) => return Ok(Flow::Return(value, at)),
+                Ok(None) => {}
+                Ok(returned) => return Ok(returned),
                 Err(Stop) => self.poison(stmt)?,
             }
         }
-        Ok(Flow::Next)
+        Ok(None)
     }
 
     /// After an error: what the statement would have bound is poisoned, so that further errors are found. Statements
@@ -50,7 +45,7 @@ impl<'p> Lower<'p> {
         Ok(())
     }
 
-    fn statement(&mut self, stmt: &'p Stmt) -> Eval<Flow<'p>> {
+    fn statement(&mut self, stmt: &'p Stmt) -> Eval<Returned<'p>> {
         match &stmt.kind {
             StmtKind::Bind { pattern, value, rebinds } => {
                 let found = self.eval(value)?;
@@ -59,11 +54,11 @@ impl<'p> Lower<'p> {
             StmtKind::Layer { binding, call } => self.declare_layer(binding, call)?,
             StmtKind::Weight(weight) => self.weight(weight)?,
             StmtKind::Assert { condition, message } => self.assert(condition, message.as_ref())?,
-            StmtKind::If(branches) => return self.if_stmt(branches),
+            StmtKind::If(branches) => return self.arm(branches)?.map_or(Ok(None), |block| self.block(block)),
             StmtKind::Repeat(repeat) => self.repeat(repeat, stmt.span)?,
-            StmtKind::Return(value) => return Ok(Flow::Return(self.eval(value)?, value)),
+            StmtKind::Return(value) => return Ok(Some((self.eval(value)?, value))),
         }
-        Ok(Flow::Next)
+        Ok(None)
     }
 
     /// The error for a feature of the grammar that is not supported yet.
@@ -148,9 +143,8 @@ impl<'p> Lower<'p> {
             Value::Poison => Stop,
             v if v.has_data() => {
                 let message = format!("{what} must be known when compiling");
-                let at = self.at(span);
                 let label = format!("{} is data", v.describe(self.float));
-                let error = Diagnostic::error("not-constant", message).primary(at, label);
+                let error = Diagnostic::error("not-constant", message).primary(self.at(span), label);
                 self.fail(error.help("to choose by element, write `where(p, a, b)`"))
             }
             v => {
@@ -161,11 +155,7 @@ impl<'p> Lower<'p> {
     }
 
     /// The arm of an `if` that holds; None if none does.
-    pub(crate) fn arm<'a, T>(&mut self, branches: &'a If<T>) -> Eval<Option<&'a T>>
-    where
-        'a: 'p,
-        'p: 'a,
-    {
+    pub(crate) fn arm<T>(&mut self, branches: &'p If<T>) -> Eval<Option<&'p T>> {
         for (condition, arm) in &branches.arms {
             match self.eval(condition)? {
                 Value::Bool(true) => return Ok(Some(arm)),
@@ -174,13 +164,6 @@ impl<'p> Lower<'p> {
             }
         }
         Ok(branches.otherwise.as_ref())
-    }
-
-    fn if_stmt(&mut self, branches: &'p If<Block>) -> Eval<Flow<'p>> {
-        match self.arm(branches)? {
-            Some(block) => self.block(block),
-            None => Ok(Flow::Next),
-        }
     }
 
     /// `repeat`: every iteration is a function; equal iterations share one.

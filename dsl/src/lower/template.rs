@@ -128,20 +128,10 @@ impl<'p> Lower<'p> {
 
     /// Keeps a body that has just been lowered in the current frame as a template, if it can be one.
     pub(crate) fn keep_template(&mut self, key: Key<'p>, mark: &Mark, made: FinishedFunction, result: &Value<'p>) {
-        if let Some(template) = self.template(key, mark, made, result) {
-            let templates = &mut self.frame_mut().templates;
-            if templates.len() == MAX_TEMPLATES {
-                templates.remove(0);
-            }
-            templates.push(template.into());
-        }
-    }
-
-    fn template(&self, key: Key<'p>, mark: &Mark, made: FinishedFunction, result: &Value<'p>) -> Option<Template<'p>> {
         // A layer's weights, a deferred call and the step may alias tensors without being inputs.
         let hidden = key.values.iter().chain([result]).any(|value| value.facts().hides);
         if self.diagnostics.len() != mark.diagnostics || hidden || !self.has_templates() {
-            return None;
+            return;
         }
         let weights = mark.weights..self.weights.len();
         let frame = self.frame();
@@ -157,11 +147,11 @@ impl<'p> Lower<'p> {
         let all_named = self.weights[weights.clone()].iter().all(|w| named(&w.name))
             && self.layers[mark.layers..].iter().all(|layer| named(&layer.name));
         if !all_named || made.written.iter().any(|state| !weights.contains(state)) {
-            return None;
+            return;
         }
         let inputs = tensors(&key.values);
         if self.step.as_ref().is_some_and(|scope| inputs.iter().any(|d| d.value == scope.step.value)) {
-            return None;
+            return;
         }
         let around = self.contexts.len() - 1;
         let sources: Vec<Option<ir::Value>> = inputs.iter().map(|d| self.imported(around, d.func, d.value)).collect();
@@ -179,7 +169,7 @@ impl<'p> Lower<'p> {
             }
         };
         let newest = &self.contexts[around].writes;
-        Some(Template {
+        let template = Template {
             body: key.body,
             values: key.values,
             inputs,
@@ -195,7 +185,12 @@ impl<'p> Lower<'p> {
             result: result.clone(),
             nodes: self.nodes - mark.nodes,
             counts: self.tally().since(mark.tally),
-        })
+        };
+        let templates = &mut self.frame_mut().templates;
+        if templates.len() == MAX_TEMPLATES {
+            templates.remove(0);
+        }
+        templates.push(template.into());
     }
 
     /// An instance of the template of a key, if there is one: its result. `salt` distinguishes its random key from others.

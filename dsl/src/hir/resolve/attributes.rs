@@ -35,15 +35,18 @@ impl Allowed {
 
 /// The warnings that attributes silence in the node they belong to.
 pub(crate) fn allowed(attributes: &[Attribute], within: Span) -> impl Iterator<Item = Allowed> {
-    let names = attributes.iter().filter(|a| a.name.name == "allow").flat_map(|a| &a.args);
-    let codes = names.filter_map(|arg| warning(word(&arg.value)?));
-    codes.map(move |code| Allowed { code, within })
+    words_of_allow(attributes).filter_map(warning).map(move |code| Allowed { code, within })
+}
+
+/// What `@allow` names.
+fn words_of_allow(attributes: &[Attribute]) -> impl Iterator<Item = &str> {
+    let args = attributes.iter().filter(|attribute| attribute.name.name == "allow").flat_map(|allow| &allow.args);
+    args.filter_map(|arg| word(&arg.value))
 }
 
 /// Whether `@allow(unused_parameter)` is among them.
 pub(super) fn allows_unused(attributes: &[Attribute]) -> bool {
-    let names = attributes.iter().filter(|a| a.name.name == "allow").flat_map(|a| &a.args);
-    names.filter_map(|arg| word(&arg.value)).any(|word| word == "unused_parameter")
+    words_of_allow(attributes).any(|word| word == "unused_parameter")
 }
 
 /// Checks the attributes of a node that may have those of `own`, besides `@allow` of a warning.
@@ -52,9 +55,7 @@ pub(super) fn check(attributes: &[Attribute], own: &[&str], errors: &mut Vec<Dia
         let name = &attribute.name.name;
         let words: Vec<&str> = attribute.args.iter().filter_map(|arg| word(&arg.value)).collect();
         if name == "allow" && words.len() == attribute.args.len() && !words.contains(&"unused_parameter") {
-            if let Some(error) = unknown(attribute, &words) {
-                errors.push(error);
-            }
+            errors.extend(unknown(attribute, &words));
             continue;
         }
         let (what, fits) = match name.as_str() {
@@ -92,12 +93,11 @@ fn unknown(attribute: &Attribute, words: &[&str]) -> Option<Diagnostic> {
     let known: Vec<String> = WARNINGS.iter().map(|code| code.replace('-', "_")).collect();
     let error = |message: String| Diagnostic::error("unknown-name", message);
     let help = format!("warnings are {} and, before a `param`, unused_parameter", known.join(", "));
-    let Some(at) = words.iter().position(|word| warning(word).is_none()) else {
-        let error = error("missing warning in `@allow`".to_owned())
-            .primary(attribute.span, "expected the name of a warning")
-            .help(help);
-        return words.is_empty().then_some(error);
-    };
+    if words.is_empty() {
+        let error = error("missing warning in `@allow`".to_owned());
+        return Some(error.primary(attribute.span, "expected the name of a warning").help(help));
+    }
+    let at = words.iter().position(|word| warning(word).is_none())?;
     let (error, span) = (error(format!("there is no warning `{}`", words[at])), attribute.args[at].span);
     Some(match did_you_mean(words[at], known.iter().map(String::as_str)) {
         Some(meant) => error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant),

@@ -146,6 +146,13 @@ impl<'a> Scopes<'a> {
         std::mem::take(&mut self.uncalled).into_iter().map(|(_, error)| error)
     }
 
+    /// The names in scope, in alphabetical order.
+    pub fn names(&self) -> Vec<&'a str> {
+        let mut names: Vec<&str> = self.iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        names
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &Binding)> {
         self.scopes.iter().rev().flat_map(|scope| scope.iter().map(|(name, binding)| (*name, binding)))
     }

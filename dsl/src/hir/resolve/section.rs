@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use rustc_hash::FxHashMap;
 
 use super::scope::Kind;
-use super::{Names, attributes, duplicates};
+use super::{Names, duplicates};
 use crate::ast::*;
 use crate::diagnostic::{Diagnostic, did_you_mean, meant_or};
 use crate::hir::bind::{self, Form};
@@ -30,22 +30,20 @@ impl<'a> Names<'a> {
         // a scope of its own, whose end reports unused `let`s
         self.scopes.push();
         d.params.iter().for_each(|param| drop(self.bind(&param.name, Kind::Argument)));
-        let params = self.params(&d.params, |param| param.default.is_none());
+        let params = self.params(&d.params);
         let mut entries = vec![];
         for entry in &d.entries {
             self.attributes(&entry.attributes, &[], entry.span);
             let kind = match &entry.kind {
+                // the value comes first: it does not see the name
                 EntryKind::Let { pattern, value } => {
-                    let value = self.expr(value);
-                    tree::EntryKind::Let { pattern: self.pattern(pattern, Kind::Let), value }
+                    tree::EntryKind::Let { value: self.expr(value), pattern: self.pattern(pattern, Kind::Let) }
                 }
                 EntryKind::Fit { name, value } => {
-                    let value = self.expr(value);
-                    tree::EntryKind::Fit { binding: self.bind(name, Kind::Fit), value }
+                    tree::EntryKind::Fit { value: self.expr(value), binding: self.bind(name, Kind::Fit) }
                 }
                 EntryKind::Field { name, value } => {
-                    let value = self.expr(value);
-                    tree::EntryKind::Field { binding: self.bind(name, Kind::Field), value }
+                    tree::EntryKind::Field { value: self.expr(value), binding: self.bind(name, Kind::Field) }
                 }
                 EntryKind::Update { .. } => {
                     let error = Diagnostic::error("misplaced", "`update` is only allowed in `train`");
@@ -84,7 +82,6 @@ impl<'a> Names<'a> {
         self.found.sections.insert(self.at, used);
         outer.extend(self.outer.take().into_iter().flat_map(FxHashMap::into_values));
         outer.sort_unstable();
-        let allowed = train.entries.iter().flat_map(|entry| attributes::allowed(&entry.attributes, entry.span));
         tree::Train {
             at: self.at,
             name: train.name.clone(),
@@ -95,7 +92,7 @@ impl<'a> Names<'a> {
             updates,
             locals: std::mem::take(&mut self.locals),
             outer,
-            allowed: attributes::allowed(&train.attributes, train.span).chain(allowed).collect(),
+            allowed: self.allowed.clone(),
             span: train.span,
         }
     }
@@ -175,82 +172,80 @@ impl<'a> Names<'a> {
 
     /// The value of a setting; some have keywords and functions of their own.
     fn setting(&mut self, name: &Ident, value: &'a Expr) -> tree::Expr {
-        let call = match (name.name.as_str(), &value.kind) {
+        let kind = match (name.name.as_str(), &value.kind) {
             ("data" | "test", ExprKind::Call(call)) => self.call_of_dataset(call),
             ("data" | "test", _) => {
                 let message = "expected a dataset with its arguments, as in `digits(\"train\")`";
                 let error = Diagnostic::error("type-mismatch", message);
                 self.errors.push(error.primary(value.span, "not a call of a dataset"));
-                return self.expr(value);
+                self.expr(value).kind
             }
-            ("validation", ExprKind::Call(call))
-                if self.program.lookup_dataset(self.module, &call.callee.name).is_some() =>
-            {
+            ("validation", ExprKind::Call(call)) if self.dataset_named(&call.callee).is_some() => {
                 self.call_of_dataset(call)
             }
             ("validation", _) => {
                 let datasets = self.program.main().datasets().map(|dataset| dataset.name.name.as_str());
                 let expected = "`validation` expects `last(…)` or `random(…)` of the data, or a dataset";
-                return self.of_setting(value, expected, &["last", "random"], &datasets.collect::<Vec<_>>());
+                self.of_setting(value, expected, &["last", "random"], &datasets.collect::<Vec<_>>())
             }
-            ("clip", _) => {
-                return self.of_setting(value, "`clip` expects `norm(…)` or `value(…)`", &["norm", "value"], &[]);
-            }
-            ("keep", ExprKind::Name(word)) if word == "last" => {
-                return tree::Expr { kind: tree::ExprKind::None, span: value.span };
-            }
+            ("clip", _) => self.of_setting(value, "`clip` expects `norm(…)` or `value(…)`", &["norm", "value"], &[]),
+            ("keep", ExprKind::Name(word)) if word == "last" => tree::ExprKind::None,
             ("keep", _) => {
                 let expected =
                     "`keep` expects `last`, or `best(…)` with the name of a score such as \"validation.loss\"";
-                return self.of_setting(value, expected, &["best"], &["last"]);
+                self.of_setting(value, expected, &["best"], &["last"])
             }
-            ("optimizer", ExprKind::Call(call)) => self.call_of_optimizer(call),
-            ("metrics", ExprKind::List(items)) => {
-                self.metrics.extend(items.iter().filter_map(metric_call).map(|call| call.span));
-                return self.expr(value);
+            ("optimizer", ExprKind::Call(call)) => tree::ExprKind::Call(self.call_of_optimizer(call)),
+            _ => {
+                if let ("metrics", ExprKind::List(items)) = (name.name.as_str(), &value.kind) {
+                    self.metrics.extend(items.iter().filter_map(metric_call).map(|call| call.span));
+                }
+                self.expr(value).kind
             }
-            _ => return self.expr(value),
         };
-        tree::Expr { kind: tree::ExprKind::Call(call), span: value.span }
+        tree::Expr::new(kind, value.span)
     }
 
     /// A call of one of the `functions` of this setting; `others` are the names of other values that it may have.
-    fn of_setting(&mut self, value: &'a Expr, expected: &str, functions: &[&str], others: &[&str]) -> tree::Expr {
-        let found = match &value.kind {
-            ExprKind::Call(call) => functions.iter().find(|name| **name == call.callee.name).map(|name| (call, *name)),
-            _ => None,
+    fn of_setting(&mut self, value: &'a Expr, expected: &str, functions: &[&str], others: &[&str]) -> tree::ExprKind {
+        let error = match &value.kind {
+            ExprKind::Call(call) if functions.contains(&call.callee.name.as_str()) => {
+                let item = library().settings[&call.callee.name];
+                return self.known_call(call, ItemRef { module: LIBRARY, item });
+            }
+            ExprKind::Call(Call { callee, .. }) => {
+                let label = meant_or(&callee.name, others.iter().chain(functions).copied(), "none of these");
+                Diagnostic::error("unknown-name", expected).primary(callee.span, label)
+            }
+            _ => {
+                let calls: Vec<String> = functions.iter().map(|name| format!("`{name}(…)`")).collect();
+                let label = format!("not a call of {}", calls.join(" or "));
+                Diagnostic::error("type-mismatch", expected).primary(value.span, label)
+            }
         };
-        let Some((call, name)) = found else {
-            let error = match &value.kind {
-                ExprKind::Call(Call { callee, .. }) => {
-                    let label = meant_or(&callee.name, others.iter().chain(functions).copied(), "none of these");
-                    Diagnostic::error("unknown-name", expected).primary(callee.span, label)
-                }
-                _ => {
-                    let calls: Vec<String> = functions.iter().map(|name| format!("`{name}(…)`")).collect();
-                    let label = format!("not a call of {}", calls.join(" or "));
-                    Diagnostic::error("type-mismatch", expected).primary(value.span, label)
-                }
-            };
-            self.errors.push(error);
-            return tree::Expr { kind: tree::ExprKind::None, span: value.span };
-        };
-        let at = ItemRef { module: LIBRARY, item: library().settings[name] };
-        self.instance_name(call, None, Some(at));
-        let callee = self.bound(call, at, Form::Call, &[], false);
-        tree::Expr { kind: tree::ExprKind::Call(self.with_callee(call, callee, 0)), span: value.span }
+        self.errors.push(error);
+        tree::ExprKind::None
     }
 
-    fn call_of_dataset(&mut self, call: &'a Call) -> tree::Call {
+    fn dataset_named(&self, name: &Ident) -> Option<ItemRef> {
+        self.program.lookup_dataset(self.module, &name.name).map(|(at, _)| at)
+    }
+
+    fn call_of_dataset(&mut self, call: &'a Call) -> tree::ExprKind {
+        if let Some(at) = self.dataset_named(&call.callee) {
+            return self.known_call(call, at);
+        }
         let item = self.program.lookup(self.module, &call.callee.name);
         self.instance_name(call, None, item);
-        let callee = if let Some((at, _)) = self.program.lookup_dataset(self.module, &call.callee.name) {
-            self.bound(call, at, Form::Call, &[], false)
-        } else {
-            self.errors.push(no_dataset(self.program, &call.callee, item.is_some()));
-            Callee::Unknown
-        };
-        self.with_callee(call, callee, 0)
+        self.errors.push(no_dataset(self.program, &call.callee, item.is_some()));
+        tree::ExprKind::Call(self.with_callee(call, Callee::Unknown, 0))
+    }
+
+    /// A call of a dataset or of a function of a setting.
+    fn known_call(&mut self, call: &'a Call, at: ItemRef) -> tree::ExprKind {
+        self.instance_name(call, None, Some(at));
+        let callee = self.bound(call, at, Form::Call, &[], false);
+        tree::ExprKind::Call(self.with_callee(call, callee, 0))
     }
 
     /// A call of an optimizer, whose first two arguments are a weight and its gradient.
@@ -300,9 +295,8 @@ impl<'a> Names<'a> {
     /// The outer names of a section, with their spans.
     fn meanings(&self, train: &'a Train, model: &'a Definition) -> Vec<(&'a str, Span, Meaning)> {
         let mut all = vec![];
-        for param in &model.params {
-            dimensions(&param.ty, &mut |name, span| all.push((name, span, DIMENSION)));
-        }
+        let dims = model.params.iter().flat_map(|param| dimensions(&param.ty));
+        all.extend(dims.map(|(name, span)| (name, span, DIMENSION)));
         all.extend(model.params.iter().map(|param| {
             let is_data = matches!(param.ty.kind, TypeKind::Data { .. });
             (&*param.name.name, param.name.span, if is_data { INPUT } else { ARGUMENT })
@@ -397,13 +391,12 @@ fn no_dataset(program: &Program, name: &Ident, is_known: bool) -> Diagnostic {
 }
 
 /// The dimensions that the type of an argument binds: axes that are a single capitalised name.
-pub(super) fn dimensions<'a>(ty: &'a Type, f: &mut dyn FnMut(&'a str, Span)) {
-    let TypeKind::Data { dims, .. } = &ty.kind else { return };
-    for dim in dims {
-        if let Dim::Size(Expr { kind: ExprKind::Name(name), span }) = dim
-            && name.starts_with(|c: char| c.is_ascii_uppercase())
-        {
-            f(name, *span);
+pub(super) fn dimensions(ty: &Type) -> impl Iterator<Item = (&str, Span)> {
+    let dims = if let TypeKind::Data { dims, .. } = &ty.kind { dims.as_slice() } else { &[] };
+    dims.iter().filter_map(|dim| match dim {
+        Dim::Size(Expr { kind: ExprKind::Name(name), span }) if name.starts_with(|c: char| c.is_ascii_uppercase()) => {
+            Some((name.as_str(), *span))
         }
-    }
+        _ => None,
+    })
 }

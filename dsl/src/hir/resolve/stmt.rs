@@ -97,8 +97,7 @@ impl<'a> Names<'a> {
 
     pub(super) fn branches<T, U>(&mut self, branches: &'a If<T>, resolve: fn(&mut Self, &'a T) -> U) -> tree::If<U> {
         let arms = branches.arms.iter().map(|(condition, arm)| (self.expr(condition), resolve(self, arm)));
-        let arms = arms.collect();
-        tree::If { arms, otherwise: branches.otherwise.as_ref().map(|arm| resolve(self, arm)) }
+        tree::If { arms: arms.collect(), otherwise: branches.otherwise.as_ref().map(|arm| resolve(self, arm)) }
     }
 
     fn weight(&mut self, w: &'a Weight, is_state: bool, stmt: &Stmt) -> Option<tree::StmtKind> {

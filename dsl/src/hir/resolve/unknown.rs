@@ -2,16 +2,14 @@
 
 use super::Names;
 use crate::ast::Ident;
-use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::diagnostic::{Diagnostic, SHOWN, did_you_mean};
 use crate::hir::{AMBIENT, Program};
 use crate::span::Span;
 
 impl<'a> Names<'a> {
     pub(super) fn nothing_to_rebind(&self, name: &Ident) -> Diagnostic {
         let error = Diagnostic::error("unknown-name", format!("cannot rebind `{}`: it is not defined", name.name));
-        let mut near: Vec<&str> = self.scopes.iter().map(|(name, _)| name).collect();
-        near.sort_unstable();
-        match did_you_mean(&name.name, near) {
+        match did_you_mean(&name.name, self.scopes.names()) {
             Some(meant) => error
                 .primary(name.span, format!("do you mean `{meant}`?"))
                 .fix(name.span, meant)
@@ -31,33 +29,32 @@ impl<'a> Names<'a> {
     }
 
     pub(super) fn unknown(&mut self, what: &str, name: &'a str, span: Span) {
-        if self.has_ended(name, span) {
-            return;
-        }
-        if self.is_past_limit() {
-            let error = Diagnostic::error("unknown-name", format!("there is no {what} `{name}`"));
-            self.errors.push(error.primary(span, "not defined here, imported, or in the library"));
-            return;
-        }
-        let mut near: Vec<&str> = self.scopes.iter().map(|(name, _)| name).collect();
-        near.sort_unstable();
-        let capital = name.starts_with(|c: char| c.is_ascii_uppercase());
-        if capital && what == "value" {
-            if let Some(meant) = self.in_other_case(name) {
-                let error = Diagnostic::error("unknown-name", format!("there is no {what} `{name}`"));
-                self.errors.push(error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant));
-                return;
-            }
-            near.retain(|n| n.starts_with(|c: char| c.is_ascii_uppercase()));
-            let error = Diagnostic::error("unbound-dimension", format!("the dimension `{name}` is not bound"));
-            let error =
-                error.meant_or(span, did_you_mean(name, near.iter().copied()), "no argument has an axis of this name");
+        if !self.has_ended(name, span) {
+            let error = self.unbound(what, name, span);
             self.errors.push(error);
-            return;
         }
-        near.extend(AMBIENT);
-        let error = self.program.unknown(self.module, what, name, span, near);
-        self.errors.push(error);
+    }
+
+    fn unbound(&self, what: &str, name: &'a str, span: Span) -> Diagnostic {
+        let is_dimension = |name: &str| name.starts_with(|c: char| c.is_ascii_uppercase());
+        let error = Diagnostic::error("unknown-name", format!("there is no {what} `{name}`"));
+        // Suggestions cost a scan of all names: none for errors that are not shown.
+        if self.before + self.errors.len() >= SHOWN {
+            return error.primary(span, "not defined here, imported, or in the library");
+        }
+        let mut near = self.scopes.names();
+        if !is_dimension(name) || what != "value" {
+            near.extend(AMBIENT);
+            return self.program.unknown(self.module, what, name, span, near);
+        }
+        if let Some(meant) = self.in_other_case(name) {
+            return error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant);
+        }
+        let error = Diagnostic::error("unbound-dimension", format!("the dimension `{name}` is not bound"));
+        match did_you_mean(name, near.into_iter().filter(|near| is_dimension(near))) {
+            Some(meant) => error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant),
+            None => error.primary(span, "no argument has an axis of this name"),
+        }
     }
 
     /// The same name in another case, as other languages write it: `True`, `GELU`.

@@ -113,9 +113,8 @@ impl Lower<'_> {
         }
         let sizes = ty.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
         let message = format!("a draw of [{sizes}] would be the same for all examples of a batch");
-        let at = self.at(span);
-        let error =
-            Diagnostic::error("mixed-examples", message).primary(at, "its first axis is not the axis of the examples");
+        let label = "its first axis is not the axis of the examples";
+        let error = Diagnostic::error("mixed-examples", message).primary(self.at(span), label);
         Err(self.fail(error.help("draw for each example: `shape: shape(x)` of a value `x` of the examples, or one number each without `shape`")))
     }
 }

@@ -16,6 +16,7 @@ use super::{Argument, Eval, Lower, Mode, Request, Stop, entry, stop};
 use crate::ast::Ident;
 use crate::diagnostic::{Diagnostic, has_errors};
 use crate::hir::{Callee, Entry, EntryKind, Expr, ExprKind, IndexItem, ItemRef, Pattern, PatternKind, Program};
+use crate::print::pattern_text;
 use crate::span::Span;
 
 mod independence;
@@ -217,7 +218,7 @@ impl<'p> Lower<'p> {
         self.frames.push(frame);
         for (i, param) in dataset.params.iter().enumerate() {
             let value = match (call.args.get(&param.name.name), &param.default) {
-                (Some(value), _) => super::entry::argument(value),
+                (Some(value), _) => entry::argument(value),
                 (None, Some(default)) => self.eval(default)?,
                 (None, None) => return Err(self.missing(&dataset.name.name, &[&param.name.name], call.span)),
             };
@@ -236,7 +237,9 @@ impl<'p> Lower<'p> {
     fn dataset_entry(&mut self, entry: &'p Entry, found: &mut Entries) -> Eval<()> {
         // So that another entry changes no draws of this one.
         let path = match &entry.kind {
-            EntryKind::Let { pattern, .. } => format!("@let/{}", show_pattern(pattern)),
+            EntryKind::Let { pattern, .. } => {
+                format!("@let/{}", pattern_text(&pattern.map(&mut |binding| binding.name.clone())))
+            }
             EntryKind::Fit { binding, .. } => format!("@fit/{}", binding.name.name),
             EntryKind::Field { binding, .. } => format!("@field/{}", binding.name.name),
         };
@@ -360,16 +363,5 @@ impl<'p> Lower<'p> {
         }
         reader.span = self.at(span);
         self.read(reader, span)
-    }
-}
-
-/// A pattern as it is written.
-fn show_pattern(pattern: &Pattern) -> String {
-    match &pattern.kind {
-        PatternKind::Name(binding) => binding.name.name.clone(),
-        PatternKind::Ignore => "_".to_owned(),
-        PatternKind::Tuple(parts) => {
-            format!("({})", parts.iter().map(show_pattern).collect::<Vec<_>>().join(", "))
-        }
     }
 }
