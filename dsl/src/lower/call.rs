@@ -40,7 +40,7 @@ impl<'p> Lower<'p> {
         })
     }
 
-    /// What is called. A local that holds nothing to call stands for the definition of its name.
+    /// What is called. If the value of a local is not callable, the definition of the same name.
     pub(crate) fn callee(&mut self, call: &Call) -> Eval<Value<'p>> {
         let (local, otherwise) = match call.callee {
             Callee::Item { at, .. } => return Ok(Value::Fn(self.program.resolved(at))),
