@@ -60,14 +60,10 @@ pub fn parse_named(source: SourceId, name: &str, text: &str) -> (File, Vec<Diagn
 
 /// All diagnostics of a file that do not depend on sizes, in source order. Imports are read through `loader`.
 pub fn check(sources: &mut Sources, name: &str, text: &str, loader: &mut dyn Loader) -> Vec<Diagnostic> {
-    match Program::load(name, text, loader) {
-        Ok(program) => {
-            *sources = program.sources;
-            vec![]
-        }
-        Err(errors) => {
-            *sources = errors.sources;
-            errors.diagnostics
-        }
-    }
+    let (read, diagnostics) = match Program::load(name, text, loader) {
+        Ok(program) => (program.sources, vec![]),
+        Err(errors) => (errors.sources, errors.diagnostics),
+    };
+    *sources = read;
+    diagnostics
 }

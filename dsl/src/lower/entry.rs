@@ -4,6 +4,7 @@ use dlc_ir as ir;
 use ir::{Function, Graph, Role};
 use rustc_hash::FxHashSet;
 
+use super::context;
 use super::frame::Draws;
 use super::value::{Data, Value};
 use super::{Argument, BoundArg, Eval, Lower, Lowered, Mode, Request, Stop, WeightInfo};
@@ -247,11 +248,9 @@ impl<'p> Lower<'p> {
 
     /// The initial values of all weights and states of both modes.
     fn initial_values_of(&mut self, chosen: &Chosen<'p>, given: Vec<BoundArg<'p>>) -> Eval<Graph> {
-        let id = self.enter(&format!("{}.init", chosen.definition.name.name), String::new());
-        let mut initial = self.contexts.pop().expect("was entered");
-        initial.initial = true;
-        debug_assert_eq!(initial.id, id);
-        self.initial = Some(initial);
+        self.enter(&format!("{}.init", chosen.definition.name.name), String::new());
+        let context = self.contexts.pop().expect("was entered");
+        self.initial = Some(context::Context { initial: true, ..context });
         let given = self.inputs(chosen, given)?;
         self.run_model_with(chosen, given.clone())?;
         let more = |other: &Self| other.weight_names.keys().any(|name| !self.weight_names.contains_key(name));

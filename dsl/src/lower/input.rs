@@ -9,7 +9,7 @@ use super::shape::capital;
 use super::value::{Axis, Data, Label, Value};
 use super::{BoundArg, Eval, Lower, Mode, Stop};
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::hir::{Callee, Definition, Dim, Expr, ExprKind, Param, TypeKind};
+use crate::hir::{Callee, Dim, Expr, ExprKind, Param, TypeKind};
 use crate::span::Span;
 
 impl<'p> Lower<'p> {
@@ -63,40 +63,81 @@ impl<'p> Lower<'p> {
 
     /// The concrete type of an input: that of its field in the data, or else the declared one with the given sizes.
     fn input_type(&mut self, chosen: &Chosen<'p>, param: &'p Param) -> Eval<(DType, Vec<Axis>)> {
-        let definition = chosen.definition;
         let TypeKind::Data { dtype, dims } = &param.ty.kind else { return Err(Stop) };
         let declared = dtype.dtype(self.float);
-        if let Some(field) = self.request.fields.get(&param.name.name) {
-            if !dtype.fits(field.dtype, self.float) {
+        let field = self.request.fields.get(&param.name.name);
+        let has_rest = dims.iter().any(|dim| matches!(dim, Dim::Rest(_)));
+        let fixed = dims.len() - usize::from(has_rest);
+        match field {
+            None if !self.request.fields.is_empty() => return Err(self.no_field(param)),
+            Some(field) if !dtype.fits(field.dtype, self.float) => {
                 let message = format!("expected {declared} for {}, found {field}", self.given_for(&param.name.name));
                 let error = self.misfit(chosen, param, message, param.span, "this input");
                 let to = if declared == self.float { "float" } else { declared.name() };
                 let help = format!("in the dataset, convert it: `{to}(…)`");
                 return Err(self.fail(if self.fed_by_data() { error.help(help) } else { error }));
             }
-            return Ok((field.dtype, self.field_axes(chosen, param, dims, field)?));
+            Some(field) if field.rank() < fixed || !has_rest && field.rank() != fixed => {
+                let given = self.given_for(&param.name.name);
+                let message = format!("{given} is {field}, with a different number of axes than declared");
+                let error = self.misfit(chosen, param, message, param.ty.span, "this input");
+                return Err(self.fail(error));
+            }
+            _ => {}
         }
-        if !self.request.fields.is_empty() {
-            return Err(self.no_field(param));
-        }
-        let mut axes = vec![];
+        let mut axes: Vec<Axis> = vec![];
         for dim in dims {
-            axes.push(match dim {
-                Dim::Size(e) => {
-                    let size = match capital(e) {
-                        Some(name) => self.given_size(definition, param, name, e.span)?,
-                        None => self.size(e)?,
-                    };
-                    Axis { label: written(e), ..Axis::new(size) }
-                }
-                Dim::Stretch => Axis::new(1),
-                Dim::Rest(span) => {
+            match (dim, field) {
+                (Dim::Rest(span), None) => {
                     let message = format!("the axes of the input `{}` are unknown", param.name.name);
                     return Err(self.error("unbound-dimension", message, *span, "they are known from its data only"));
                 }
-            });
+                (Dim::Rest(_), Some(field)) => {
+                    let sizes = field.shape[axes.len()..].iter().take(field.rank() - fixed);
+                    axes.extend(sizes.map(|&size| Axis::new(size)));
+                }
+                (Dim::Stretch, _) => axes.push(Axis::new(field.map_or(1, |field| field.shape[axes.len()]))),
+                (Dim::Size(e), _) => {
+                    let size = self.input_size(chosen, param, e, field.map(|field| (field, axes.len())))?;
+                    axes.push(Axis { label: written(e), ..Axis::new(size) });
+                }
+            }
         }
-        Ok((declared, axes))
+        Ok((field.map_or(declared, |field| field.dtype), axes))
+    }
+
+    /// The size of an axis of an input: that of the axis of its field, or else the given one. It binds a dimension, which sizes of later
+    /// inputs may mention.
+    fn input_size(
+        &mut self,
+        chosen: &Chosen<'p>,
+        param: &'p Param,
+        declared: &'p Expr,
+        field: Option<(&Type, usize)>,
+    ) -> Eval<usize> {
+        let (name, span) = (&param.name.name, declared.span);
+        let given = field.map(|(field, axis)| field.shape[axis]);
+        let Some(dimension) = capital(declared) else {
+            let expected = self.size(declared)?;
+            let Some((field, axis)) = field.filter(|_| given != Some(expected)) else { return Ok(expected) };
+            let (what, found) = (self.given_for(name), field.shape[axis]);
+            let message = format!("expected {expected} for an axis of {what}, {field}, found {found}");
+            let error = self.misfit(chosen, param, message, span, "this size");
+            return Err(self.fail(error));
+        };
+        let Some(size) = given.or_else(|| self.request.dims.get(dimension).copied()) else {
+            let message = format!("the dimension `{dimension}` of `{}` has no size", chosen.definition.name.name);
+            let error = Diagnostic::error("unbound-dimension", message).primary(self.at(span), "unknown size");
+            return Err(self.fail(error.help(format!("set it with `--size {dimension}=…`, or pass data for `{name}`"))));
+        };
+        let new = Dimension { size, outer: None, origin: span, what: format!("`{dimension}`") };
+        let known = self.frame_mut().dims.entry(dimension.to_owned()).or_insert(new);
+        if known.size != size {
+            let known = (known.size, known.origin);
+            let error = self.two_sizes(chosen, name, (dimension, size, span), known);
+            return Err(self.fail(error));
+        }
+        Ok(size)
     }
 
     /// Whether the inputs are fields of a dataset; otherwise the caller provides them.
@@ -120,62 +161,6 @@ impl<'p> Lower<'p> {
             None => format!("the fields are {}", fields.join(", ")),
         };
         self.error("field-mismatch", format!("the data has no field for the input `{name}`"), param.span, label)
-    }
-
-    /// The size that is given to a dimension, which sizes of later inputs may mention.
-    fn given_size(&mut self, definition: &Definition, param: &Param, name: &str, span: Span) -> Eval<usize> {
-        if let Some(&size) = self.request.dims.get(name) {
-            self.bind_dimension(name, size, span);
-            return Ok(size);
-        }
-        let message = format!("the dimension `{name}` of `{}` has no size", definition.name.name);
-        let error = Diagnostic::error("unbound-dimension", message).primary(self.at(span), "unknown size");
-        Err(self.fail(error.help(format!("set it with `--size {name}=…`, or pass data for `{}`", param.name.name))))
-    }
-
-    fn bind_dimension(&mut self, name: &str, size: usize, origin: Span) {
-        let dimension = Dimension { size, outer: None, origin, what: format!("`{name}`") };
-        self.frame_mut().dims.entry(name.to_owned()).or_insert(dimension);
-    }
-
-    /// Checks a field's shape against an input's, and gives its sizes to the dimensions.
-    fn field_axes(&mut self, chosen: &Chosen<'p>, param: &'p Param, dims: &'p [Dim], field: &Type) -> Eval<Vec<Axis>> {
-        let name = &param.name.name;
-        let given = self.given_for(name);
-        let rest = dims.iter().position(|d| matches!(d, Dim::Rest(_)));
-        let fixed = dims.len() - usize::from(rest.is_some());
-        if field.rank() < fixed || rest.is_none() && field.rank() != fixed {
-            let message = format!("{given} is {field}, with a different number of axes than declared");
-            let error = self.misfit(chosen, param, message, param.ty.span, "this input");
-            return Err(self.fail(error));
-        }
-        let mut axes: Vec<Axis> = field.shape.iter().map(|&size| Axis::new(size)).collect();
-        for (i, dim) in dims.iter().enumerate() {
-            let Dim::Size(e) = dim else { continue };
-            let behind_rest = rest.is_some_and(|rest| rest < i);
-            let axis = &mut axes[if behind_rest { i + field.rank() - dims.len() } else { i }];
-            axis.label = written(e);
-            let size = axis.size;
-            let Some(capital) = capital(e) else {
-                let expected = self.size(e)?;
-                if expected != size {
-                    let message = format!("expected {expected} for an axis of {given}, {field}, found {size}");
-                    let error = self.misfit(chosen, param, message, e.span, "this size");
-                    return Err(self.fail(error));
-                }
-                continue;
-            };
-            match self.frame().dims.get(capital) {
-                Some(known) if known.size != size => {
-                    let (known, origin) = (known.size, known.origin);
-                    let error = self.two_sizes(chosen, name, (capital, size, e.span), (known, origin));
-                    return Err(self.fail(error));
-                }
-                Some(_) => {}
-                None => self.bind_dimension(capital, size, e.span),
-            }
-        }
-        Ok(axes)
     }
 
     /// The error for a dimension to which two fields give different sizes, the second of which feeds the input `name`.

@@ -301,23 +301,19 @@ impl<'p> Lower<'p> {
         let Some(Patterns { list, span }) = &settings.trainable else { return Ok(()) };
         self.check_patterns(list)?;
         let patterns: Vec<&str> = list.iter().map(|(pattern, _)| pattern.as_str()).collect();
-        let mut frozen = vec![];
         for weight in self.weights.iter_mut().filter(|w| !w.is_state) {
             weight.trainable = pattern::selects(&patterns, &weight.name);
-            if !weight.trainable {
-                frozen.push((weight.name.clone(), weight.data.value));
-            }
         }
-        if !frozen.is_empty() && !self.weights.iter().any(|w| !w.is_state && w.trainable) {
+        let frozen = || self.weights.iter().filter(|w| !w.is_state && !w.trainable);
+        if frozen().next().is_some() && !self.weights.iter().any(|w| w.trainable) {
             let error = Diagnostic::error("bad-pattern", "no weight is trainable");
             let help = "name what is to be trained: trainable = [\"head.**\"]";
             return Err(self.fail(error.primary(*span, "every weight is frozen").help(help)));
         }
-        let root = &mut self.contexts[0].builder;
-        for (name, value) in frozen {
-            let function = root.function_mut();
-            let arg = function.arg_index(value).expect("a weight is an argument");
-            function.set_role(arg, dlc_ir::Role::Param { name: name.clone(), trainable: false });
+        let function = self.contexts[0].builder.function_mut();
+        for weight in frozen() {
+            let arg = function.arg_index(weight.data.value).expect("a weight is an argument");
+            function.set_role(arg, dlc_ir::Role::Param { name: weight.name.clone(), trainable: false });
         }
         Ok(())
     }
