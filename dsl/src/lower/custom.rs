@@ -44,14 +44,14 @@ impl<'p> Lower<'p> {
     }
 
     /// Runs a definition as a function of its own, called at `span`: that function, the value, and the tensors in it, which are its results. Its
-    /// arguments are tensors like these, each for the parameter of that number and under that name. Errors about the value are reported at `place`.
+    /// arguments are tensors like these, each for the parameter of that number and under that name. Errors about the value are reported at `result_span`.
     fn function_of(
         &mut self,
         definition: &'p Definition,
         arguments: Vec<(usize, &str, Data)>,
         known: &[BoundArg<'p>],
         ordinal: u32,
-        (span, place): (Span, Span),
+        (span, result_span): (Span, Span),
     ) -> Eval<(Function, Value<'p>, Vec<Data>)> {
         let own = self.enter(&definition.name.name, String::new());
         let mut given = vec![];
@@ -64,7 +64,7 @@ impl<'p> Lower<'p> {
         let frame = self.callee_frame(definition, ordinal, span);
         let result = self.run(definition, given, frame, span);
         let returned = result.and_then(|result| {
-            let outputs = self.tensors_of(&result, definition, place)?;
+            let outputs = self.tensors_of(&result, definition, result_span)?;
             Ok((self.locals(&outputs, span)?, result, outputs))
         });
         let context = self.contexts.pop().expect("was entered");
@@ -77,7 +77,7 @@ impl<'p> Lower<'p> {
             "`{}` draws random numbers, which a function with a custom derivative cannot",
             definition.name.name
         );
-        Err(self.error("not-supported-yet", message, place, "draw outside, and pass the numbers as an argument"))
+        Err(self.error("not-supported-yet", message, result_span, "draw outside, and pass the numbers as an argument"))
     }
 
     /// Arguments that are tensors, and those known at compile time.
@@ -134,9 +134,9 @@ impl<'p> Lower<'p> {
             let message = format!("`{name}` takes {takes}, but the arguments and the results are {all}");
             return Err(self.error("wrong-count", message, name_span, "arguments, then cotangents of the results"));
         }
-        let places = (0..vjp.params.len()).filter(|i| vjp.params[*i].ty.is_data());
+        let indices = (0..vjp.params.len()).filter(|i| vjp.params[*i].ty.is_data());
         let data = tensors.iter().map(|(_, d)| d).chain(outputs);
-        let arguments = places.zip(data).map(|(param, d)| (param, "x", d.clone())).collect();
+        let arguments = indices.zip(data).map(|(param, d)| (param, "x", d.clone())).collect();
         let known = known.iter().filter_map(|g| {
             let name = &definition.params[g.param].name.name;
             let param = vjp.params.iter().position(|param| param.name.name == *name)?;
