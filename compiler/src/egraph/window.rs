@@ -63,7 +63,7 @@ impl<'a> Window<'a> {
                 continue;
             }
             let bound = sets[class as usize].as_ref().map_or(Cost::MAX, |s| s.0);
-            let cost = self.costs[at as usize].saturating_add(self.unite(children, &sets, bound, &mut union));
+            let cost = self.unite(self.costs[at as usize], children, &sets, bound, &mut union);
             let needs_itself = || own.clone().any(|n| union[n as usize / 64] >> (n % 64) & 1 == 1);
             if cost >= bound || needs_itself() {
                 continue;
@@ -82,17 +82,18 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// Sets `union` to all that the alternatives of some classes need. Returns its cost, or less, but no less than `bound`.
-    fn unite(&self, classes: &[u32], sets: &[Option<Needed>], bound: Cost, union: &mut [u64]) -> Cost {
+    /// Sets `union` to all that some classes need, and returns its cost plus `own`. If that is `bound` or more, `union` is
+    /// unspecified, and the result is some number from `bound` on.
+    fn unite(&self, own: Cost, classes: &[u32], sets: &[Option<Needed>], bound: Cost, union: &mut [u64]) -> Cost {
         let of = |&class: &u32| sets[self.inside(class)?].as_ref();
         let mut needed: SmallVec<[&Needed; 4]> = classes.iter().filter_map(of).collect();
         // The costs of the most expensive set are not summed again.
         needed.sort_by_key(|(cost, _)| std::cmp::Reverse(*cost));
         let Some(((first, set), rest)) = needed.split_first() else {
             union.fill(0);
-            return 0;
+            return own;
         };
-        let mut cost = *first;
+        let mut cost = own.saturating_add(*first);
         if cost < bound {
             union.copy_from_slice(set);
         }
