@@ -50,11 +50,6 @@ fn is_argument(graph: &FusionGraph<'_>, value: Value) -> bool {
     graph.ops.get(value.node.index() as u32).role == KernelRole::Argument
 }
 
-/// Whether an e-node is a kernel of several results.
-fn is_shared(graph: &FusionGraph<'_>, form: FormId, last: Value) -> bool {
-    graph.kernel(form, last).roots.len() > 1
-}
-
 /// The cost of an e-node without its operands; `None` if it is a leaf. The results of a kernel with several are stored by e-nodes
 /// of their own, so that an unneeded one costs nothing.
 fn cost(graph: &FusionGraph<'_>, node: &KernelNode) -> Option<Cost> {
@@ -64,7 +59,7 @@ fn cost(graph: &FusionGraph<'_>, node: &KernelNode) -> Option<Cost> {
         Head::Outside(_) => Some(0),
         Head::Result(value) => Some(store(value)),
         Head::Kernel(form, last) => {
-            let store = if is_shared(graph, form, last) { 0 } else { store(last) };
+            let store = if graph.is_shared(form, last) { 0 } else { store(last) };
             Some(graph.cost(form).saturating_add(store))
         }
     }
@@ -74,7 +69,7 @@ fn cost(graph: &FusionGraph<'_>, node: &KernelNode) -> Option<Cost> {
 fn stored(graph: &FusionGraph<'_>, node: &KernelNode) -> Option<((FormId, Value), Value)> {
     match node.head {
         Head::Value(_) | Head::Outside(_) => None,
-        Head::Kernel(form, last) => (!is_shared(graph, form, last)).then_some(((form, last), last)),
+        Head::Kernel(form, last) => (!graph.is_shared(form, last)).then_some(((form, last), last)),
         // The class of a kernel with several results has only that kernel.
         Head::Result(value) => graph.egraph[node.children[0]].nodes.iter().find_map(|kernel| match kernel.head {
             Head::Kernel(form, last) => Some(((form, last), value)),

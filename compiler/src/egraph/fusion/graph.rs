@@ -21,6 +21,13 @@ use crate::egraph::saturate::rebuild;
 
 type Operands = SmallVec<[u32; 3]>;
 
+/// The operators of a kernel, from which its candidate follows: there are too many kernels to keep all candidates.
+struct Members {
+    roots: SmallVec<[u32; 1]>,
+    /// All operators, ascending.
+    all: Box<[u32]>,
+}
+
 /// The e-graph of one function's kernels.
 pub(super) struct FusionGraph<'a> {
     pub function: &'a Function,
@@ -32,7 +39,7 @@ pub(super) struct FusionGraph<'a> {
     /// For each result of a node its class, if something may read it.
     classes: Vec<SmallVec<[Option<Id>; 1]>>,
     /// The kernels of the e-nodes, by form and last stored value.
-    kernels: FxHashMap<(FormId, Value), FusionCandidate>,
+    kernels: FxHashMap<(FormId, Value), Members>,
     /// The cost of each form without storing its results.
     costs: FxHashMap<FormId, Cost>,
     /// For each value that a kernel may store the kernel that stores it in the incumbent.
@@ -91,8 +98,14 @@ impl<'a> FusionGraph<'a> {
     }
 
     /// The kernel of an e-node.
-    pub fn kernel(&self, form: FormId, last: Value) -> &FusionCandidate {
-        &self.kernels[&(form, last)]
+    pub fn kernel(&self, form: FormId, last: Value) -> FusionCandidate {
+        let Members { roots, all } = &self.kernels[&(form, last)];
+        FusionCandidate::of(self.ops, roots, all).expect("it was a candidate")
+    }
+
+    /// Whether the kernel of an e-node has several results.
+    pub fn is_shared(&self, form: FormId, last: Value) -> bool {
+        self.kernels[&(form, last)].roots.len() > 1
     }
 
     /// The cost of a kernel of this form without storing its results.
@@ -114,7 +127,7 @@ impl<'a> FusionGraph<'a> {
             let value = self.value(root);
             self.add(value, KernelNode { head: Head::Result(value), children: smallvec::smallvec![id] });
         }
-        self.insert(form, last, kernel);
+        self.insert(form, last, &kernel);
         (form, last)
     }
 
@@ -158,34 +171,40 @@ impl<'a> FusionGraph<'a> {
     fn saturate(&mut self, value: Value, greedy: Option<FusionCandidate>) {
         let ops = self.ops;
         let limit = ops.limits.kernels_per_value.max(1);
-        let mut found: Vec<FormId> = vec![];
         let root = value.node.index() as u32;
         let mut own = FusionCandidate::new(ops, root);
         close(ops, &mut own, ops.get(root).operands.clone());
+        let mut found: Vec<FusionCandidate> = vec![];
         for candidate in greedy.into_iter().chain([own]) {
-            found.extend(self.add_kernel(value, candidate));
+            let Some(form) = self.add_kernel(value, &candidate) else { continue };
+            if found.is_empty() {
+                self.incumbent.insert(value, (form, value));
+            }
+            found.push(candidate);
         }
-        self.incumbent.insert(value, (found[0], value));
         let mut next = 0;
-        while let Some(&form) = found.get(next) {
-            let inputs: Operands = self.kernel(form, value).inputs(ops).iter().map(|(input, _)| *input).collect();
+        while let Some(kernel) = found.get(next) {
+            let inputs: Operands = kernel.inputs(ops).iter().map(|(input, _)| *input).collect();
             // Only the greedy kernel, the first one, is not closed.
             let open: &[u32] = if next == 0 { &inputs } else { &[] };
+            let from = next;
             next += 1;
             for &input in &inputs {
                 if found.len() >= limit {
                     return;
                 }
-                if let Some(fused) = fuse(ops, self.kernel(form, value), input, open) {
-                    found.extend(self.add_kernel(value, fused));
+                if let Some(fused) = fuse(ops, &found[from], input, open)
+                    && self.add_kernel(value, &fused).is_some()
+                {
+                    found.push(fused);
                 }
             }
         }
     }
 
     /// Adds a kernel to the class of the only value that it stores; `None` if it exists.
-    fn add_kernel(&mut self, value: Value, candidate: FusionCandidate) -> Option<FormId> {
-        let (form, children) = self.form(&candidate);
+    fn add_kernel(&mut self, value: Value, candidate: &FusionCandidate) -> Option<FormId> {
+        let (form, children) = self.form(candidate);
         if self.kernels.contains_key(&(form, value)) {
             return None;
         }
@@ -194,9 +213,11 @@ impl<'a> FusionGraph<'a> {
         Some(form)
     }
 
-    fn insert(&mut self, form: FormId, last: Value, kernel: FusionCandidate) {
+    fn insert(&mut self, form: FormId, last: Value, kernel: &FusionCandidate) {
         self.costs.entry(form).or_insert_with(|| kernel.cost(self.ops));
-        self.kernels.insert((form, last), kernel);
+        let mut all: Box<[u32]> = kernel.members.iter().map(|member| member.node).collect();
+        all.sort_unstable();
+        self.kernels.insert((form, last), Members { roots: kernel.roots.clone(), all });
     }
 
     /// The form of a kernel, and the classes of what it reads.
@@ -215,7 +236,7 @@ impl<'a> FusionGraph<'a> {
 
     /// The operators of a kernel that stores these values.
     pub fn group(&mut self, form: FormId, last: Value, stored: &[Value]) -> Group {
-        let kernel = &self.kernels[&(form, last)];
+        let kernel = self.kernel(form, last);
         let members: Vec<NodeId> = kernel.trimmed(self.ops).iter().map(|&node| self.ops.ids[node as usize]).collect();
         let roots: Vec<NodeId> = stored.iter().map(|value| value.node).collect();
         let fused = kernel.fused(self.ops, &roots);

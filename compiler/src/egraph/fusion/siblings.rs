@@ -54,7 +54,7 @@ impl MergedGroup {
 /// There are too many pairs of all kernels in the e-graph to try them all.
 pub(super) fn add(graph: &mut FusionGraph<'_>, chosen: &[(FormId, Value)]) -> bool {
     let ops = graph.ops;
-    let kernel = |&(form, last): &(FormId, Value)| (graph.kernel(form, last).clone(), graph.cost(form));
+    let kernel = |&(form, last): &(FormId, Value)| (graph.kernel(form, last), graph.cost(form));
     let kernels: Vec<(FusionCandidate, Cost)> = chosen.iter().map(kernel).collect();
     let mut evaluations = vec![0u32; ops.infos.len()];
     for (kernel, _) in &kernels {
