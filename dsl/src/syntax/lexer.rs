@@ -167,7 +167,12 @@ impl<'a> Lexer<'a> {
 
     fn symbol(&mut self, c: char) {
         let start = self.at;
-        if let Some(&symbol) = Symbol::ALL.iter().find(|symbol| self.rest().starts_with(symbol.text())) {
+        let starts = |symbol: &&Symbol| {
+            let (rest, text) = (self.rest().as_bytes(), symbol.text().as_bytes());
+            // The first byte decides mostly; a comparison of strings is a call.
+            rest.first() == text.first() && rest.starts_with(text)
+        };
+        if let Some(&symbol) = Symbol::ALL.iter().find(starts) {
             let after = self.rest()[symbol.text().len()..].starts_with(|c: char| c.is_ascii_digit());
             let operand = self.out.tokens.last().is_some_and(|last| last.span.end as usize == start);
             if symbol == Symbol::Dot && after && !operand {
