@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use dlc::{Compiler, Mode, Model, Session, Tensor, tools};
+use dlc::{Compiler, Mode, Model, Session, Tensor, inspect};
 
 /// Runs of each program.
 const RUNS: usize = 30;
@@ -17,9 +17,9 @@ fn main() {
     for side in [64, 224] {
         let sizes = [("B", 1), ("H", side), ("W", side)].map(|(n, s)| (n.to_owned(), s));
         let build = |frozen| -> Session {
-            let mut request = tools::request_for(&model, Mode::Infer, &sizes, &compiler).expect("the sizes fit");
+            let mut request = inspect::request_for(&model, Mode::Infer, &sizes, &compiler).expect("the sizes fit");
             request.frozen = frozen;
-            let (program, _) = tools::build(&compiler, &model, &request).expect("it compiles");
+            let (program, _) = inspect::build(&compiler, &model, &request).expect("it compiles");
             let mut session = program.session();
             for (name, tensor) in weights.iter() {
                 let state = session.signature().states().any(|(n, _)| n == name);

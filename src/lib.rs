@@ -106,7 +106,8 @@ pub mod artefact;
 mod compile;
 mod data;
 mod error;
-mod inspect;
+#[doc(hidden)]
+pub mod inspect;
 mod model;
 mod program;
 mod train;
@@ -135,7 +136,7 @@ pub use dlc_dsl::{Mode, Request};
 #[doc(hidden)]
 pub use dlc_runtime as runtime;
 #[doc(hidden)]
-pub use inspect::{draw, tools};
+pub use inspect::draw;
 #[doc(hidden)]
 pub use model::text::{Form, convert, format, is_ron_model};
 #[doc(hidden)]

@@ -112,7 +112,7 @@ fn a_wrong_command_line_is_exit_code_2() {
 
 #[test]
 fn a_count_of_zero_is_a_usage_error() {
-    let too_many = dlc::tools::MAX_COUNT.to_string();
+    let too_many = dlc::inspect::MAX_COUNT.to_string();
     for (option, value) in [("--batch", "0"), ("--epochs", "0"), ("--size", "B=0"), ("--batch", &too_many)] {
         let output = dlc(&["train", "examples/breast_cancer.dl", option, value]);
         let error = String::from_utf8_lossy(&output.stderr);

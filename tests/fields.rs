@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dlc::artefact::Artefact;
+use dlc::inspect::Part;
 use dlc::runtime::train::{Event, Scores};
-use dlc::tools::Part;
-use dlc::{Compiler, Error, Model, Tensors, TrainOverrides, Training, tools};
+use dlc::{Compiler, Error, Model, Tensors, TrainOverrides, Training, inspect};
 
 /// A project with a source and tables of numbers, `part.csv` with a column `x` each.
 fn project(text: &str, tables: &[(&str, &[f64])]) -> (tempfile::TempDir, Model) {
@@ -134,13 +134,13 @@ fn an_artefact_keeps_the_fits_that_it_was_trained_with() {
     // Later changes of the data do not affect the fit.
     write_table(folder.path(), "train", &[7.0; 10]);
     let artefact = Artefact::read(&path).expect("it is whole");
-    let (test, count) = tools::evaluate(&artefact, &Compiler::new(), Part::Test).expect("it fits");
+    let (test, count) = inspect::evaluate(&artefact, &Compiler::new(), Part::Test).expect("it fits");
     assert_eq!((&test, count), (reports.test.as_ref().expect("it tests"), 3));
     // Without stored values, the fits are computed from the current data.
     write_table(folder.path(), "train", TRAIN);
     let weights: Tensors = reports.weights.into_iter().filter(|(name, _)| !name.starts_with('@')).collect();
     let artefact = Artefact { weights, ..artefact };
-    let (again, _) = tools::evaluate(&artefact, &Compiler::new(), Part::Test).expect("it fits");
+    let (again, _) = inspect::evaluate(&artefact, &Compiler::new(), Part::Test).expect("it fits");
     assert_eq!(again, test);
 }
 
@@ -153,12 +153,12 @@ fn what_the_dataset_reads_is_prepared_with_the_fits_of_the_training() {
     let new = dlc::Tensor::new([2], vec![6f32, 0.0]).expect("two");
     let given: Tensors = [("raw", new.clone())].into_iter().collect();
     let compiler = Compiler::new();
-    let inputs = tools::prepare(&compiler, &model, &reports.weights, given).expect("it follows from `raw`");
+    let inputs = inspect::prepare(&compiler, &model, &reports.weights, given).expect("it follows from `raw`");
     assert_eq!(inputs.names().collect::<Vec<_>>(), ["x"]);
     assert_eq!(inputs["x"].to_f64s(), [1.0, -2.0]);
     // Inputs of the model are as they are.
     let ready: Tensors = [("x", new)].into_iter().collect();
-    assert_eq!(tools::prepare(&compiler, &model, &reports.weights, ready.clone()).expect("they are inputs"), ready);
+    assert_eq!(inspect::prepare(&compiler, &model, &reports.weights, ready.clone()).expect("they are inputs"), ready);
 }
 
 fn in_folder(folder: &Path, resume: bool) -> TrainOverrides {
@@ -316,7 +316,7 @@ fn evaluating_an_artefact_draws_as_the_training_reported() {
     artefact.manifest.seed = Some(1);
     artefact.write(&path).expect("written");
     let artefact = Artefact::read(&path).expect("it is whole");
-    let (test, _) = tools::evaluate(&artefact, &Compiler::new(), Part::Test).expect("it fits");
+    let (test, _) = inspect::evaluate(&artefact, &Compiler::new(), Part::Test).expect("it fits");
     assert_eq!(Some(test), reports.test);
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dlc::artefact::Artefact;
-use dlc::{Compiler, Level, Mode, Model, Session, SessionError, Stage, Tensor, Tensors, tools};
+use dlc::{Compiler, Level, Mode, Model, Session, SessionError, Stage, Tensor, Tensors, inspect};
 
 /// Two look-ups, which are equal kernels, on two lines.
 const TWO: &str = "model two(a: i64[B], b: i64[B]) -> out: [B, 1] {
@@ -55,8 +55,8 @@ fn a_failed_check_is_reported_at_its_caller_also_if_kernels_are_shared() {
 fn explained(text: &str, dims: &[(&str, usize)], node: Option<&str>) -> Vec<(String, Vec<String>)> {
     let (model, compiler) = (Model::parse(text).expect("it is right"), Compiler::new().threads(1));
     let sizes: Vec<(String, usize)> = dims.iter().map(|(name, size)| ((*name).to_owned(), *size)).collect();
-    let request = tools::request_for(&model, Mode::Infer, &sizes, &compiler).expect("it has sizes");
-    let nodes = tools::explain(&compiler, &model, &request, node).unwrap_or_else(|e| panic!("{e}"));
+    let request = inspect::request_for(&model, Mode::Infer, &sizes, &compiler).expect("it has sizes");
+    let nodes = inspect::explain(&compiler, &model, &request, node).unwrap_or_else(|e| panic!("{e}"));
     nodes.into_iter().map(|node| (node.node, node.from)).collect()
 }
 
@@ -101,19 +101,19 @@ fn a_failed_run_is_reported_with_its_span() {
     let (model, compiler) = (Model::parse(TWO).expect("it is right"), Compiler::new().threads(1));
     let weights = compiler.initial_weights(&model, [], 0).expect("it has weights");
     let sizes = [("B".to_owned(), 2)];
-    let request = tools::request_for(&model, Mode::Infer, &sizes, &compiler).expect("it has sizes");
-    let (program, _) = tools::build(&compiler, &model, &request).expect("it compiles");
-    let target = tools::target_name(&compiler).expect("this machine has one");
+    let request = inspect::request_for(&model, Mode::Infer, &sizes, &compiler).expect("it has sizes");
+    let (program, _) = inspect::build(&compiler, &model, &request).expect("it compiles");
+    let target = inspect::target_name(&compiler).expect("this machine has one");
     // without a graph, and with one, which comes back from its text
     for programs in [&[][..], &[(&request, &program)]] {
         let bytes = Artefact::of(&model, weights.clone(), programs, &target).to_bytes();
         let artefact = Artefact::from_bytes(&bytes).expect("it is whole");
-        let error = tools::run(&artefact, &compiler, &inputs("b"), &sizes, 0).expect_err("an index is too large");
+        let error = inspect::run(&artefact, &compiler, &inputs("b"), &sizes, 0).expect_err("an index is too large");
         assert_eq!((error.code(), error.to_json()[0].spans[0].line), ("failed-check", 3), "{error}");
     }
     let integers = "model m(x: [B, 2]) -> y: [B, 2, 3] = embedding(i64(x) + 7, 5, 3)\n";
     let model = Model::parse(integers).expect("it is right");
-    let request = tools::request_for(&model, Mode::Infer, &sizes, &compiler).expect("it has sizes");
-    let error = tools::verify(&compiler, &model, &request, 0).expect_err("an index is too large");
+    let request = inspect::request_for(&model, Mode::Infer, &sizes, &compiler).expect("it has sizes");
+    let error = inspect::verify(&compiler, &model, &request, 0).expect_err("an index is too large");
     assert_eq!((error.code(), error.to_json()[0].spans[0].line), ("failed-check", 1), "{error}");
 }

@@ -1,7 +1,7 @@
 //! The definitions of the library obey the math modes: all members of each class of each entry's e-graph agree, on moderate, special
 //! and extreme values.
 
-use dlc::{Compiler, Math, Mode, Model, tools};
+use dlc::{Compiler, Math, Mode, Model, inspect};
 use dlc_compiler::egraph::{AlgebraGraph, Members, members, saturate};
 use dlc_compiler::options::PassOptions;
 use dlc_ir::{DType, Function, Op, Scalar, Tensor};
@@ -63,8 +63,8 @@ fn members_of_the_librarys_entries_agree() {
         let mut fits = false;
         for form in FORMS {
             let Ok(model) = Model::parse(&form.replace("NAME", &entry.name)) else { continue };
-            let request = tools::request_for(&model, Mode::Infer, &[("B".to_owned(), 3)], &Compiler::new());
-            let Ok(graph) = request.and_then(|r| tools::lower(&model, &r)) else { continue };
+            let request = inspect::request_for(&model, Mode::Infer, &[("B".to_owned(), 3)], &Compiler::new());
+            let Ok(graph) = request.and_then(|r| inspect::lower(&model, &r)) else { continue };
             fits = true;
             for function in graph.functions() {
                 let outside = |op: &Op| matches!(op, Op::Call(_) | Op::Gradient(_) | Op::RngBits(_));

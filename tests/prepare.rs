@@ -2,7 +2,7 @@
 
 use dlc::artefact::Artefact;
 use dlc::passes::{Parts, parts};
-use dlc::{Compiler, DType, Graph, Model, Program, Session, Stage, Tensor, Tensors, Type, tools};
+use dlc::{Compiler, DType, Graph, Model, Program, Session, Stage, Tensor, Tensors, Type, inspect};
 use dlc_ir::Scalar;
 
 const MODEL: &str = "model m(x: [B, 3, H, W]) -> y: [B, 4, H, W] {
@@ -254,11 +254,11 @@ fn lost(program: &Program, weights: &Tensors) -> i64 {
 fn an_artefact_holds_weights_by_their_names_and_prepares_them_when_it_is_loaded() {
     let compiler = Compiler::new();
     let model = model(DType::F32);
-    let request = tools::request_for(&model, dlc::Mode::Infer, &SIZES.map(|(n, s)| (n.to_owned(), s)), &compiler);
+    let request = inspect::request_for(&model, dlc::Mode::Infer, &SIZES.map(|(n, s)| (n.to_owned(), s)), &compiler);
     let request = request.expect("it is right");
-    let (program, _) = tools::build(&compiler, &model, &request).expect("it compiles");
+    let (program, _) = inspect::build(&compiler, &model, &request).expect("it compiles");
     let weights = weights(&program.session(), 3);
-    let target = tools::target_name(&compiler).expect("this machine");
+    let target = inspect::target_name(&compiler).expect("this machine");
     let artefact = Artefact::of(&model, weights.clone(), &[(&request, &program)], &target);
     let read = Artefact::from_bytes(&artefact.to_bytes()).expect("it is whole");
     let names: Vec<&str> = read.weights.names().collect();
@@ -308,11 +308,11 @@ fn batch_norm_of_a_deep_network_is_folded() {
     let compiler = Compiler::new();
     let request = |what, frozen| {
         let sizes = [("B", 1), ("H", 64), ("W", 64)].map(|(n, s)| (n.to_owned(), s));
-        let mut request = tools::request_for(&model, what, &sizes, &compiler).expect("it is right");
+        let mut request = inspect::request_for(&model, what, &sizes, &compiler).expect("it is right");
         request.frozen = frozen;
         request
     };
-    let (program, _) = tools::build(&compiler, &model, &request(dlc::Mode::Infer, true)).expect("it compiles");
+    let (program, _) = inspect::build(&compiler, &model, &request(dlc::Mode::Infer, true)).expect("it compiles");
     let parts = cut(&program);
     let left: Vec<&str> = parts
         .main
@@ -327,6 +327,6 @@ fn batch_norm_of_a_deep_network_is_folded() {
     assert!(names.contains(&"prepared_layer1_1_conv2_weight"), "{names:?}");
 
     // The validation of a training has the same model, and weights that change.
-    let (program, _) = tools::build(&compiler, &model, &request(dlc::Mode::Infer, false)).expect("it compiles");
+    let (program, _) = inspect::build(&compiler, &model, &request(dlc::Mode::Infer, false)).expect("it compiles");
     assert!(program.compiled().preparation().is_none());
 }

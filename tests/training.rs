@@ -57,10 +57,10 @@ fn the_shown_step_is_the_trained_one() {
     let (_folder, model) = halved("");
     let compiler = Compiler::new().threads(1);
     let trained = Training::new(&model, &compiler, &TrainOverrides::default()).expect("it compiles");
-    let mut request = dlc::tools::request_for(&model, dlc::Mode::Train, &[], &compiler).expect("it is right");
+    let mut request = dlc::inspect::request_for(&model, dlc::Mode::Train, &[], &compiler).expect("it is right");
     // A training also returns the parts of loss and metrics.
-    request.measure = dlc::tools::Measure::Parts;
-    let shown = dlc::tools::lower(&model, &request).expect("it is right");
+    request.measure = dlc::inspect::Measure::Parts;
+    let shown = dlc::inspect::lower(&model, &request).expect("it is right");
     assert_eq!(shown.to_string(), trained.lowered().graph.to_string(), "two steps an epoch, not four");
 }
 

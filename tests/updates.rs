@@ -2,7 +2,7 @@
 
 use dlc::passes::{Context, Pass};
 use dlc::runtime::data::npy;
-use dlc::{Compiler, Graph, Mode, Model, Stage, Tensor, TrainOverrides, Trainer, Training, tools};
+use dlc::{Compiler, Graph, Mode, Model, Stage, Tensor, TrainOverrides, Trainer, Training, inspect};
 use dlc_ir::Op;
 
 /// A project: a model with its data, `x.npy`, which is 1 and 2.
@@ -146,8 +146,8 @@ fn loss_and_optimizer_are_short_for_one_update_of_all_weights() {
     let general = line(&format!("  update \"**\" {{\n{}  }}\n{}", settings[0], settings[1]));
     let graph = |text: &str| {
         let (_folder, model) = opened(text);
-        let request = tools::request_for(&model, Mode::Train, &[], &Compiler::new()).expect("the data is there");
-        tools::lower(&model, &request).expect("it is right")
+        let request = inspect::request_for(&model, Mode::Train, &[], &Compiler::new()).expect("the data is there");
+        inspect::lower(&model, &request).expect("it is right")
     };
     assert_eq!(graph(&short).to_string(), graph(&general).to_string());
 }
@@ -204,9 +204,10 @@ fn updates_share_one_forward_pass() {
     for (g, d) in [(1, 1), (3, 1), (1, 3), (3, 4)] {
         let (_folder, model) = opened(&adversaries(g, d));
         let compiler = Compiler::new();
-        let request = tools::request_for(&model, Mode::Train, &[], &compiler).expect("the data is there");
-        let graph = tools::stage_graph(&compiler, &model, tools::lower(&model, &request).expect("right"), Stage::Grad)
-            .expect("it has gradients");
+        let request = inspect::request_for(&model, Mode::Train, &[], &compiler).expect("the data is there");
+        let graph =
+            inspect::stage_graph(&compiler, &model, inspect::lower(&model, &request).expect("right"), Stage::Grad)
+                .expect("it has gradients");
         let canonicalize = Pass::find("canonicalize").expect("there is one");
         let graph = canonicalize.run(&graph, &mut Context::default());
         let judge = d + 1;

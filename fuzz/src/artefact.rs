@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dlc::artefact::{Artefact, GraphKey, Manifest};
-use dlc::{Compiler, tools};
+use dlc::{Compiler, inspect};
 use dlc_compiler::machine::Target;
 use dlc_compiler::options::{Backend, Level, Options};
 use dlc_compiler::pipeline;
@@ -34,7 +34,7 @@ pub fn run(input: &[u8]) -> bool {
         return false;
     }
     let compiler = Compiler::new().threads(1);
-    let Ok(name) = tools::target_name(&compiler) else { return false };
+    let Ok(name) = inspect::target_name(&compiler) else { return false };
     let Ok(stored) = Artefact::from_bytes(&holding(&graph, &name).to_bytes()) else { return false };
     // Input from outside may be rejected for any reason.
     let Ok(program) = stored.program(&compiler, &[]) else { return false };

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use clap::Args;
-use dlc::{Compiler, Error, Mode, Model, Warnings, tools};
+use dlc::{Compiler, Error, Mode, Model, Warnings, inspect};
 use serde_json::json;
 
 use super::{Exit, Failure, MathArguments, ModelArguments, ModelSettings, Output, table};
@@ -58,7 +58,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         output.line(format!("{file} is fine: {}{more}{counted}   ({ms:.0} ms)", listed.collect::<Vec<_>>().join("; ")));
     }
     // the model that other verbs would choose, for readers of a single one
-    let taken = if models.len() > 1 { tools::default_model(&models[0].0).ok() } else { None };
+    let taken = if models.len() > 1 { inspect::default_model(&models[0].0).ok() } else { None };
     let first = checked.iter().find(|one| Some(&one.model) == taken.as_ref()).unwrap_or(&checked[0]);
     let all: Vec<_> = checked.iter().map(Checked::json).collect();
     let mut object = json!({
@@ -95,15 +95,15 @@ impl Checked {
 /// Checks a model and its training; the warnings are those that depend on data.
 fn check(model: &Model, settings: &ModelSettings, compiler: &Compiler) -> Result<(Checked, Warnings), Error> {
     let request = settings.request(model, Mode::Infer, compiler)?;
-    let details = tools::describe(model, &request)?;
-    let warnings = match tools::trains(model)? {
-        true => tools::check_training(compiler, model, &settings.size)?,
+    let details = inspect::describe(model, &request)?;
+    let warnings = match inspect::trains(model)? {
+        true => inspect::check_training(compiler, model, &settings.size)?,
         false => Warnings::default(),
     };
     // Only this program computes the initial values.
     let request = settings.request(model, Mode::Init, compiler)?;
-    tools::lower(model, &request)?;
+    inspect::lower(model, &request)?;
     let weights = details.weights.iter().filter(|w| !w.is_state).map(|w| w.ty.shape.elements()).sum();
-    let (model, training) = (details.graph.entry().name.as_str().to_owned(), tools::chosen_training(model)?);
+    let (model, training) = (details.graph.entry().name.as_str().to_owned(), inspect::chosen_training(model)?);
     Ok((Checked { model, training, weights }, warnings))
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 use dlc::artefact::Artefact;
-use dlc::{Compiler, Error, Level, Mode, Model, Program, Request, Stage, Timings, tools};
+use dlc::{Compiler, Error, Level, Mode, Model, Program, Request, Stage, Timings, inspect};
 
 use super::target::{Force, Kind};
 use super::{Exit, Failure, MathArguments, ModeArguments, ModelArguments, Output, table};
@@ -86,7 +86,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
 fn requested_programs(arguments: &Arguments, model: &Model) -> Result<Vec<Mode>, Error> {
     Ok(match arguments.mode.given(&arguments.model.settings) {
         Some(what) => vec![what],
-        None if tools::trains(model)? => vec![Mode::Train, Mode::Infer],
+        None if inspect::trains(model)? => vec![Mode::Train, Mode::Infer],
         None => vec![Mode::Infer],
     })
 }
@@ -97,7 +97,7 @@ fn stop_after(stage: &str, arguments: &Arguments, compiler: &Compiler, model: &M
     let Some(stage) = Stage::find(stage) else { return Ok(()) };
     for what in requested_programs(arguments, model)? {
         let request = arguments.model.request(model, what, compiler)?;
-        tools::stage_text(compiler, model, tools::lower(model, &request)?, stage)?;
+        inspect::stage_text(compiler, model, inspect::lower(model, &request)?, stage)?;
     }
     Ok(())
 }
@@ -105,7 +105,7 @@ fn stop_after(stage: &str, arguments: &Arguments, compiler: &Compiler, model: &M
 fn compile(arguments: &Arguments, compiler: &Compiler, model: &Model, parse: &Timings) -> Result<Vec<Compiled>, Error> {
     let compile = |what| {
         let request = arguments.model.request(model, what, compiler)?;
-        let (program, rest) = tools::build(compiler, model, &request)?;
+        let (program, rest) = inspect::build(compiler, model, &request)?;
         let mut timings = parse.clone();
         timings.stages.extend(rest.stages);
         Ok(Compiled { request, program, timings })
@@ -125,13 +125,13 @@ fn write_artefact(
         Some(found) => (found.request.clone(), found.program.clone()),
         None => {
             let request = arguments.model.request(model, Mode::Infer, compiler)?;
-            let (program, _) = tools::build(compiler, model, &request)?;
+            let (program, _) = inspect::build(compiler, model, &request)?;
             (request, program)
         }
     };
     let sizes: Vec<(String, usize)> = request.dims.iter().map(|(n, &s)| (n.clone(), s)).collect();
     let weights = compiler.initial_weights(model, sizes.iter().map(|(name, size)| (&**name, *size)), 0)?;
-    let artefact = Artefact::of(model, weights, &[(&request, &program)], &tools::target_name(compiler)?);
+    let artefact = Artefact::of(model, weights, &[(&request, &program)], &inspect::target_name(compiler)?);
     artefact.write(path).map_err(Error::from)?;
     let bytes = std::fs::metadata(path).map_or(0, |m| m.len());
     Ok(format!("wrote {}: source, weights and graphs, {}", path.display(), table::bytes(bytes as usize)))
@@ -142,7 +142,7 @@ fn compiler(arguments: &Arguments) -> Result<Compiler, Failure> {
     let compiler = arguments.math.compiler().level(level);
     let Some(target) = &arguments.target else { return Ok(compiler) };
     let compiler = compiler.target(target);
-    tools::target_name(&compiler).map_err(Failure::usage)?;
+    inspect::target_name(&compiler).map_err(Failure::usage)?;
     Ok(compiler)
 }
 
@@ -152,14 +152,14 @@ fn emit(arguments: &Arguments, compiler: &Compiler, model: &Model, output: &mut 
     let mut texts = serde_json::Map::new();
     for name in &arguments.emit {
         let text = match Stage::find(name) {
-            None => tools::tree(model),
+            None => inspect::tree(model),
             Some(stage) => {
                 let request = arguments.model.request(model, what, compiler)?;
-                let graph = tools::lower(model, &request)?;
+                let graph = inspect::lower(model, &request)?;
                 if stage == Stage::Grad {
                     super::expect_gradient(&graph, what)?;
                 }
-                tools::stage_text(compiler, model, graph, stage)?
+                inspect::stage_text(compiler, model, graph, stage)?
             }
         };
         if output.is_json() {

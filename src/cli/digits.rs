@@ -1,7 +1,7 @@
 //! A sample of predictions, for models that name classes.
 
-use dlc::tools::Part;
-use dlc::{Error, Predictions, Tensor, Training, tools};
+use dlc::inspect::Part;
+use dlc::{Error, Predictions, Tensor, Training, inspect};
 
 use super::table;
 
@@ -19,7 +19,7 @@ pub fn sample(training: &Training) -> Result<Vec<String>, Error> {
     let Predictions { part, outputs, fields } = training.predict(LOOKED_AT)?;
     let logits = outputs.iter().map(|(_, t)| t).find(|t| t.ty().rank() == 2 && t.shape()[1] > 1);
     let Some(logits) = logits else { return Ok(vec![]) };
-    let named = tools::class_fields(&training.lowered().graph, logits.shape()[1]);
+    let named = inspect::class_fields(&training.lowered().graph, logits.shape()[1]);
     let labels = named.iter().filter_map(|name| fields.get(name)).find(|t| t.ty().rank() == 1 && t.dtype().is_int());
     let Some(labels) = labels else { return Ok(vec![]) };
     let predicted = classes(logits);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 use dlc::Error;
 use dlc::artefact::Artefact;
-use dlc::tools::Part;
+use dlc::inspect::Part;
 use serde_json::json;
 
 use super::train::{score_json, scores, tables};
@@ -49,7 +49,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let part = arguments.data.part();
     let warnings = artefact.model()?.warnings();
     output.warnings(&warnings);
-    let (result, count) = dlc::tools::evaluate(&artefact, &arguments.math.compiler(), part)?;
+    let (result, count) = dlc::inspect::evaluate(&artefact, &arguments.math.compiler(), part)?;
     let ms = start.elapsed().as_secs_f64() * 1e3;
     output.line(format!("{}   {} examples   {ms:.0} ms", scores(&result), table::count(count)));
     tables(&result).into_iter().for_each(|line| output.line(line));

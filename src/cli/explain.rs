@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use clap::Args;
-use dlc::tools::SettingDoc;
-use dlc::{Error, tools};
+use dlc::inspect::SettingDoc;
+use dlc::{Error, inspect};
 
 use super::{Exit, Failure, MathArguments, ModeArguments, ModelSettings, Output, table};
 
@@ -27,12 +27,12 @@ pub struct Arguments {
 /// Runs the verb.
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let Arguments { subject, node, mode, settings, math } = arguments;
-    if let Some(entry) = tools::explain_code(subject) {
+    if let Some(entry) = inspect::explain_code(subject) {
         output.line(format!("{}\n\n{}\n\nfor example\n    {}", entry.code, entry.explanation, entry.example));
         output.object(&serde_json::json!({ "v": 1, "code": entry.code, "explanation": entry.explanation, "example": entry.example }));
         return Ok(Exit::Done);
     }
-    if let Some(entry) = tools::library_entry(subject) {
+    if let Some(entry) = inspect::library_entry(subject) {
         output.line(format!(
             "{}\n\n{}\n\n{}, of the library's part `{}`",
             entry.signature, entry.doc, entry.kind, entry.family
@@ -41,7 +41,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         return Ok(Exit::Done);
     }
     let settings_of_train: Vec<&SettingDoc> =
-        tools::train_settings().iter().filter(|setting| subject == "train" || subject == setting.name).collect();
+        inspect::train_settings().iter().filter(|setting| subject == "train" || subject == setting.name).collect();
     if !settings_of_train.is_empty() {
         let width = settings_of_train.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
         for SettingDoc { name, doc, values, default, example } in &settings_of_train {
@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     if !Path::new(subject).exists() {
         let message = format!("`{subject}` is neither an error code, nor a name of the library, nor a file");
         let error = Error::plain("unknown-name", message);
-        return Err(Failure::usage(match tools::explainable_like(subject) {
+        return Err(Failure::usage(match inspect::explainable_like(subject) {
             Some(meant) => error.help(format!("do you mean `{meant}`?")),
             None => error,
         }));
@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let model = settings.open(Path::new(subject))?;
     let request = settings.request(&model, mode.mode(settings), &compiler)?;
     let node = Some(node.join(" ")).filter(|node| !node.is_empty());
-    let provenance = tools::explain(&compiler, &model, &request, node.as_deref())?;
+    let provenance = inspect::explain(&compiler, &model, &request, node.as_deref())?;
     output.line(provenance.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
     output.object(&serde_json::json!({ "v": 1, "nodes": provenance }));
     Ok(Exit::Done)

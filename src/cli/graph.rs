@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use dlc::{Error, Stage, tools};
+use dlc::{Error, Stage, inspect};
 
 use super::target::{Force, Kind};
 use super::{Exit, Failure, MathArguments, ModeArguments, ModelArguments, Output, write_file};
@@ -40,11 +40,11 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let stage = Stage::find(&arguments.stage).expect("clap has checked the name");
     let what = arguments.mode.of_stages(&arguments.model.settings, [stage]);
     let request = arguments.model.request(&model, what, &compiler)?;
-    let graph = tools::lower(&model, &request)?;
+    let graph = inspect::lower(&model, &request)?;
     if stage == Stage::Grad {
         super::expect_gradient(&graph, what)?;
     }
-    let graph = tools::stage_graph(&compiler, &model, graph, stage)?;
+    let graph = inspect::stage_graph(&compiler, &model, graph, stage)?;
     write_file(&arguments.output, draw(&graph).as_bytes())?;
     let boxes = dlc::draw::boxes(&graph);
     output.line(format!("wrote {}: {boxes} boxes", arguments.output.display()));

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
-use dlc::{Compiler, DType, Error, Graph, Math, Mode, Model, Request, Stage, tools};
+use dlc::{Compiler, DType, Error, Graph, Math, Mode, Model, Request, Stage, inspect};
 
 mod digits;
 mod exit;
@@ -141,10 +141,10 @@ impl ModelSettings {
     /// Every training and every model of a file, or the chosen ones, each with the settings that apply to it.
     pub fn open_all(&self, file: &Path) -> Result<Vec<(Model, ModelSettings)>, Failure> {
         let model = self.named(Model::open(file)?)?;
-        let names = if self.model.is_some() { vec![tools::chosen_model(&model)?] } else { tools::models(&model) };
+        let names = if self.model.is_some() { vec![inspect::chosen_model(&model)?] } else { inspect::models(&model) };
         let mut models = vec![];
         for model in names.iter().map(|name| model.clone().named(name)) {
-            match tools::trainings(&model) {
+            match inspect::trainings(&model) {
                 trainings if trainings.len() > 1 => {
                     let each = trainings.iter().map(|training| model.clone().with_training(training));
                     models.extend(each.collect::<Result<Vec<_>, Error>>()?);
@@ -157,15 +157,15 @@ impl ModelSettings {
         }
         expect_once(&self.set, &self.size)?;
         let settable = |model| {
-            let settable = tools::Settable::of(&model)?;
+            let settable = inspect::Settable::of(&model)?;
             Ok((model, settable))
         };
         let models = models.into_iter().map(settable).collect::<Result<Vec<_>, Error>>()?;
-        let all = models.iter().map(|(_, settable)| settable.clone()).reduce(tools::Settable::or);
+        let all = models.iter().map(|(_, settable)| settable.clone()).reduce(inspect::Settable::or);
         let (set, size) = (self.set.iter().map(|(n, _)| n.as_str()), self.size.iter().map(|(n, _)| n.as_str()));
         // a setting is valid if any of the models has it
         all.map_or(Ok(()), |all| all.check(set, size)).map_err(Failure::usage)?;
-        let mine = |(model, settable): (Model, tools::Settable)| {
+        let mine = |(model, settable): (Model, inspect::Settable)| {
             let mut settings = self.clone();
             settings.set.retain(|(name, _)| settable.has_argument(name));
             settings.size.retain(|(name, _)| settable.has_dimension(name));
@@ -178,7 +178,7 @@ impl ModelSettings {
     fn named(&self, mut model: Model) -> Result<Model, Failure> {
         if let Some(name) = &self.model {
             model = model.named(name);
-            tools::Settable::of(&model).map_err(Failure::usage)?;
+            inspect::Settable::of(&model).map_err(Failure::usage)?;
         }
         match &self.train {
             Some(Some(name)) => model.with_training(name).map_err(Failure::usage),
@@ -198,14 +198,14 @@ impl ModelSettings {
     fn with_settings(&self, mut model: Model) -> Result<Model, Failure> {
         check_names(&model, &self.set, &self.size)?;
         for (name, value) in &self.set {
-            model = tools::with_argument(model, name, value)?;
+            model = inspect::with_argument(model, name, value)?;
         }
         Ok(model.float(if self.float == "f64" { DType::F64 } else { DType::F32 })?)
     }
 
     /// A request for a program of the model, with the sizes from the command line.
     pub fn request(&self, model: &Model, mode: Mode, compiler: &Compiler) -> Result<Request, Error> {
-        tools::request_for(model, mode, &self.size, compiler)
+        inspect::request_for(model, mode, &self.size, compiler)
     }
 }
 
@@ -254,7 +254,7 @@ impl ModeArguments {
 
 /// Refuses to show the differentiated stage of a program without gradients.
 fn expect_gradient(graph: &Graph, mode: Mode) -> Result<(), Failure> {
-    if tools::has_gradient(graph) {
+    if inspect::has_gradient(graph) {
         return Ok(());
     }
     let message = format!("`--mode={}` has no gradients", mode.name());
@@ -263,13 +263,13 @@ fn expect_gradient(graph: &Graph, mode: Mode) -> Result<(), Failure> {
 
 /// Notes which of several models and trainings is used when the command line names none.
 fn note_chosen(model: &Model, model_named: bool, training_named: bool) {
-    let Ok(name) = tools::chosen_model(model) else { return };
-    let models = tools::models(model).len();
+    let Ok(name) = inspect::chosen_model(model) else { return };
+    let models = inspect::models(model).len();
     if !model_named && models > 1 {
         output::note(&format!("using model `{name}` of {models}; choose another with --model"));
     }
-    let trainings = tools::trainings(&model.clone().named(&name)).len();
-    if let Ok(Some(training)) = tools::chosen_training(model)
+    let trainings = inspect::trainings(&model.clone().named(&name)).len();
+    if let Ok(Some(training)) = inspect::chosen_training(model)
         && !training_named
         && trainings > 1
     {
@@ -298,17 +298,17 @@ fn check_names(model: &Model, set: &[(String, String)], size: &[(String, usize)]
     expect_once(set, size)?;
     let (arguments, dimensions) = (set.iter().map(|(n, _)| n.as_str()), size.iter().map(|(n, _)| n.as_str()));
     // errors of the source are not usage errors; unknown names are
-    tools::Settable::of(model)?.check(arguments, dimensions).map_err(Failure::usage)
+    inspect::Settable::of(model)?.check(arguments, dimensions).map_err(Failure::usage)
 }
 
 /// Reads a text file that the user named.
 fn read_text(path: &Path) -> Result<String, Error> {
-    tools::read_text(path)
+    inspect::read_text(path)
 }
 
 /// Writes a file that the user named.
 fn write_file(path: &Path, content: &[u8]) -> Result<(), Error> {
-    tools::write_file(path, content)
+    inspect::write_file(path, content)
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {
@@ -326,7 +326,7 @@ fn size(text: &str) -> Result<(String, usize), String> {
 fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("must be at least 1".to_owned()),
-        Ok(n) if n < tools::MAX_COUNT => Ok(n),
+        Ok(n) if n < inspect::MAX_COUNT => Ok(n),
         Ok(_) => Err("is too large".to_owned()),
         Err(_) => Err("expected a whole number".to_owned()),
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use dlc::artefact::Artefact;
 use dlc::runtime::data::{Contents, FORMATS, Format};
-use dlc::{DType, Error, Model, Tensor, Tensors, tools};
+use dlc::{DType, Error, Model, Tensor, Tensors, inspect};
 use serde_json::json;
 
 use super::target::{Force, Kind};
@@ -66,17 +66,17 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     output.warnings(&model.warnings());
     super::check_names(&model, &[], &arguments.size)?;
     let fits = trained.as_ref().map_or_else(Tensors::new, |artefact| artefact.weights.clone());
-    let inputs = tools::prepare(&compiler, &model, &fits, given.of(&model))?;
+    let inputs = inspect::prepare(&compiler, &model, &fits, given.of(&model))?;
     let artefact = match trained {
         Some(artefact) => artefact,
         None => {
-            let sizes = tools::sizes_by_inputs(&model, &inputs, &arguments.size)?;
+            let sizes = inspect::sizes_by_inputs(&model, &inputs, &arguments.size)?;
             let sizes = sizes.iter().map(|(name, size)| (&**name, *size));
             let weights = compiler.initial_weights(&model, sizes, arguments.seed)?;
-            Artefact::of(&model, weights, &[], &tools::target_name(&compiler)?)
+            Artefact::of(&model, weights, &[], &inspect::target_name(&compiler)?)
         }
     };
-    let outputs = tools::run(&artefact, &compiler, &inputs, &arguments.size, arguments.seed)?;
+    let outputs = inspect::run(&artefact, &compiler, &inputs, &arguments.size, arguments.seed)?;
     if let Some(path) = &arguments.output {
         outputs.save(path).map_err(Error::from)?;
         output.line(format!("wrote {}", path.display()));
@@ -87,7 +87,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         }
     }
     let tensors: serde_json::Map<String, serde_json::Value> =
-        outputs.iter().map(|(n, t)| (n.to_owned(), tools::tensor_to_json(t))).collect();
+        outputs.iter().map(|(n, t)| (n.to_owned(), inspect::tensor_to_json(t))).collect();
     output.object(&json!({ "v": 1, "outputs": tensors, "diagnostics": model.warnings().to_json() }));
     Ok(Exit::Done)
 }
@@ -188,5 +188,5 @@ fn from_stdin() -> Result<Tensors, Error> {
         return Err(Error::plain("bad-input", message)
             .help("pass `name=file.npy`, or JSON on standard input (see `dlc run --help`)"));
     }
-    tools::tensors_from_json(&text)
+    inspect::tensors_from_json(&text)
 }

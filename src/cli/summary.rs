@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use clap::Args;
-use dlc::tools::Lowered;
-use dlc::{Error, Mode, Model, Request, tools};
+use dlc::inspect::Lowered;
+use dlc::{Error, Mode, Model, Request, inspect};
 
 use super::{Exit, Failure, MathArguments, ModelArguments, Output, table};
 
@@ -24,11 +24,11 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let model = arguments.model.open()?;
     let request = arguments.model.request(&model, Mode::Infer, &compiler)?;
     output.line(layers(&model, &request)?);
-    let (program, _) = tools::build(&compiler, &model, &request)?;
+    let (program, _) = inspect::build(&compiler, &model, &request)?;
     let sizes: Vec<String> = request.dims.iter().map(|(n, s)| format!("{n} = {s}")).collect();
     let memory = program.compiled().frame();
     output.line(format!("memory of a run at {}: {}", sizes.join(", "), table::bytes(memory)));
-    let details = tools::describe(&model, &request)?;
+    let details = inspect::describe(&model, &request)?;
     let rows: Vec<_> = details
         .layers
         .iter()
@@ -38,7 +38,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         request.dims.iter().map(|(n, s)| (n.clone(), (*s).into())).collect();
     output.object(&serde_json::json!({
         "v": 1, "layers": rows, "weights": weights(&details).0, "flops": details.flops, "sizes": sizes,
-        "assumed": tools::assumed_sizes(&model, &request), "run_bytes": memory,
+        "assumed": inspect::assumed_sizes(&model, &request), "run_bytes": memory,
     }));
     Ok(Exit::Done)
 }
@@ -57,7 +57,7 @@ fn row<'a>(name: &'a str, kind: &'a str, output: &'a str, weights: usize, flops:
 
 /// The table of the layers.
 pub fn layers(model: &Model, request: &Request) -> Result<String, Error> {
-    let details = tools::describe(model, request)?;
+    let details = inspect::describe(model, request)?;
     let sizes: Vec<String> = request.dims.iter().map(|(n, s)| format!("{n} = {s}")).collect();
     let mut rows = vec![["layer", "kind", "output", "weights", "MFLOP"].map(Cow::from)];
     for layer in &details.layers {
@@ -74,7 +74,7 @@ pub fn layers(model: &Model, request: &Request) -> Result<String, Error> {
     rows.push(row("total", "", "", numbers, details.flops));
     let at = if sizes.is_empty() { String::new() } else { format!("   MFLOP at {}", sizes.join(", ")) };
     let mut lines = format!("{}\nweights: {}{at}", table::aligned(&rows), table::bytes(bytes));
-    let assumed = tools::assumed_sizes(model, request);
+    let assumed = inspect::assumed_sizes(model, request);
     if !assumed.is_empty() {
         let options: Vec<String> = assumed.iter().map(|name| format!("--size {name}=…")).collect();
         lines += &format!("\nassuming default sizes for {}; set with {}", assumed.join(", "), options.join(" "));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use dlc::artefact::Artefact;
 use dlc::runtime::{data, foreign};
-use dlc::{Error, Model, tools};
+use dlc::{Error, Model, inspect};
 
 use super::Failure;
 
@@ -45,7 +45,7 @@ impl Kind {
         match self {
             Kind::Artefact => Artefact::is_one(path).unwrap_or(false),
             Kind::Tensors => data::is_ours(path).unwrap_or(false),
-            Kind::Picture => tools::read_text(path).is_ok_and(|text| dlc::draw::is_ours(&text)),
+            Kind::Picture => inspect::read_text(path).is_ok_and(|text| dlc::draw::is_ours(&text)),
         }
     }
 }
@@ -60,17 +60,17 @@ impl Force {
             let error = Error::plain("would-overwrite", message);
             return Err(Failure::usage(error.help("choose another file, or overwrite it with --force")));
         }
-        Ok(tools::check_writable(path)?)
+        Ok(inspect::check_writable(path)?)
     }
 
     /// As [`Force::expect_free`], for the files that a model is read from.
     pub fn expect_free_of(self, path: &Path, kind: Kind, model: &Model) -> Result<(), Failure> {
-        self.expect_free(path, kind, &tools::files_of(model))
+        self.expect_free(path, kind, &inspect::files_of(model))
     }
 
     /// Checks that a training can write to a folder without overwriting what must be kept.
     pub fn expect_folder(self, folder: &Path, model: &Model) -> Result<(), Failure> {
-        for read in tools::files_of(model) {
+        for read in inspect::files_of(model) {
             let inside = read.parent().is_some_and(|parent| is_same(parent, folder));
             if inside && read.file_name().and_then(|name| name.to_str()).is_some_and(foreign::is_written) {
                 return Err(would_lose(&read));

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use dlc::artefact::Artefact;
 use dlc::runtime::train::{Scores, Summary, Times, TrainError};
-use dlc::{Compiler, Error, Kept, Mode, Model, Tensor, Tensors, TrainOverrides, Training, tools};
+use dlc::{Compiler, Error, Kept, Mode, Model, Tensor, Tensors, TrainOverrides, Training, inspect};
 use serde_json::json;
 
 use super::target::{Force, Kind};
@@ -81,7 +81,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
 
 /// The base name of the files of the training: its own name, or else that of the file.
 fn name_of(model: &Model, arguments: &Arguments) -> Result<String, Error> {
-    let (training, trained) = (tools::chosen_training(model)?, tools::chosen_model(model)?);
+    let (training, trained) = (inspect::chosen_training(model)?, inspect::chosen_model(model)?);
     Ok(training.filter(|name| *name != trained).unwrap_or_else(|| arguments.model.stem()))
 }
 
@@ -287,9 +287,9 @@ fn announce(training: &Training, output: &mut Output) {
 fn write_artefact(training: &Training, compiler: &Compiler, path: &Path, arguments: &Arguments) -> Result<f64, Error> {
     let model = training.model();
     let request = arguments.model.request(model, Mode::Infer, compiler)?;
-    let (program, _) = tools::build(compiler, model, &request)?;
+    let (program, _) = inspect::build(compiler, model, &request)?;
     let weights: Tensors = training.weights();
-    let mut artefact = Artefact::of(model, weights, &[(&request, &program)], &tools::target_name(compiler)?);
+    let mut artefact = Artefact::of(model, weights, &[(&request, &program)], &inspect::target_name(compiler)?);
     artefact.manifest.seed = Some(training.settings().seed);
     let start = Instant::now();
     artefact.write(path).map_err(Error::from)?;

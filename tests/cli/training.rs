@@ -244,7 +244,7 @@ fn settings_are_explained() {
     assert!(all.contains("validation") && all.contains("best(\"validation.loss\")"), "{all}");
     assert!(all.lines().all(|line| line.chars().count() <= 80), "{all}");
     assert!(text(&dlc(&["explain", "keep"])).starts_with("keep"));
-    for setting in dlc::tools::train_settings() {
+    for setting in dlc::inspect::train_settings() {
         let said = text(&dlc(&["explain", setting.name]));
         for part in [setting.values, setting.default, setting.example] {
             let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");

@@ -22,7 +22,7 @@ use crate::compile::Timings;
 use crate::inspect::explain::node_name;
 use crate::model::failure::failed_run;
 use crate::train::initial::initial_values;
-use crate::{Compiler, Error, Model, tools};
+use crate::{Compiler, Error, Model, inspect};
 
 mod draw;
 mod results;
@@ -117,8 +117,8 @@ impl Probe {
 impl<'a> Subject<'a> {
     fn new(compiler: &Compiler, model: &'a Model, request: &Request, seed: u64) -> Result<Self, Error> {
         let lowered = model.lower(request)?.graph;
-        let written = tools::stage_graph(compiler, model, lowered.clone(), Stage::Grad)?;
-        let optimised = tools::stage_graph(compiler, model, lowered.clone(), Stage::Opt)?;
+        let written = inspect::stage_graph(compiler, model, lowered.clone(), Stage::Grad)?;
+        let optimised = inspect::stage_graph(compiler, model, lowered.clone(), Stage::Opt)?;
         check_memory(optimised.entry())?;
         let compile = |compiler: &Compiler| -> Result<Session, Error> {
             compiler.compile_graph(model, lowered.clone(), &mut Timings::default())?.try_session()
@@ -136,8 +136,8 @@ impl<'a> Subject<'a> {
         let initial = initial_values(compiler, model, &init, seed)?;
         let inputs = optimised.entry().args().iter().filter(|argument| argument.role == Role::Input);
         let count = inputs.filter_map(|argument| argument.ty.shape.first().copied()).max().unwrap_or(1);
-        let data = match tools::trains(model)? {
-            true => tools::first_examples(compiler, model, count)?,
+        let data = match inspect::trains(model)? {
+            true => inspect::first_examples(compiler, model, count)?,
             false => Tensors::new(),
         };
         let source = Source::new(&written, initial, data, seed);
@@ -262,8 +262,8 @@ fn in_f64(compiler: &Compiler, model: &Model, request: &Request) -> Result<(Grap
     }
     request.float = DType::F64;
     let wide = model.clone().float(DType::F64)?;
-    let written = tools::stage_graph(compiler, &wide, wide.lower(&request)?.graph, Stage::Grad)?;
-    let optimised = tools::stage_graph(compiler, &wide, written.clone(), Stage::Opt)?;
+    let written = inspect::stage_graph(compiler, &wide, wide.lower(&request)?.graph, Stage::Grad)?;
+    let optimised = inspect::stage_graph(compiler, &wide, written.clone(), Stage::Opt)?;
     Ok((written, optimised))
 }
 
