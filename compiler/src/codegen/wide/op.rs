@@ -1,0 +1,1 @@
+//! The instructions of the machine, as a table.
