@@ -1,0 +1,57 @@
+//! The instruction sets.
+
+use super::inst::Width;
+
+/// An instruction set with vectors wider than 128 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Isa {
+    /// AVX2, FMA, BMI (x86-64-v3): 256 bits, 16 vector registers, masks in vector registers.
+    Avx2,
+    /// AVX-512 F, BW, CD, DQ, VL (x86-64-v4): 512 bits, 32 vector registers, mask registers.
+    Avx512,
+}
+
+impl Isa {
+    /// Bytes of the widest vector.
+    pub fn bytes(self) -> usize {
+        match self {
+            Isa::Avx2 => 32,
+            Isa::Avx512 => 64,
+        }
+    }
+
+    /// The number of vector registers.
+    pub fn vector_registers(self) -> u32 {
+        match self {
+            Isa::Avx2 => 16,
+            Isa::Avx512 => 32,
+        }
+    }
+
+    /// The widest vector.
+    pub fn widest(self) -> Width {
+        width(self.bytes())
+    }
+}
+
+/// The narrowest width that has so many bytes.
+pub(super) fn width(bytes: usize) -> Width {
+    match bytes {
+        ..=16 => Width::V128,
+        17..=32 => Width::V256,
+        _ => Width::V512,
+    }
+}
+
+impl Width {
+    /// Bytes of a register of this width.
+    pub fn bytes(self) -> usize {
+        match self {
+            Width::W32 => 4,
+            Width::W64 => 8,
+            Width::V128 => 16,
+            Width::V256 => 32,
+            Width::V512 => 64,
+        }
+    }
+}
