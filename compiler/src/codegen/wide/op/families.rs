@@ -2,7 +2,7 @@
 
 use super::row::{Kind, Map, Operand, Prefix, Row, V128, W, both, evex, reg, rm, rm_of, vex, vvvv};
 use Kind::{Full, Xmm};
-use Map::{M0F, M0F38, M0F3A};
+use Map::{M0F, M0F3A, M0F38};
 use Prefix::{NP, P66, PF2, PF3};
 use W::W1;
 

@@ -5,6 +5,7 @@
 //! EVEX have different operands), `FromGeneral`, `ToGeneral`.
 
 mod families;
+mod forms;
 mod row;
 mod table;
 

@@ -277,6 +277,10 @@ impl Row {
         Row { widths, ..self }
     }
 
+    pub(super) const fn memory(self, bytes: u8) -> Row {
+        Row { memory: Size::Bytes(bytes), ..self }
+    }
+
     pub(super) const fn broadcast(self, broadcast: u8) -> Row {
         Row { broadcast, ..self }
     }

@@ -1,18 +1,22 @@
 //! The list of instructions. Tests encode each of them in every way that its row allows, so a row needs no test of its own.
 
 use super::families::{
-    RM, RVM, compare, compare_mask, eight, floats, fma, four, four_eight, packed, packed2, rndscale, round, scalar, wide,
-    wide_modify,
+    RM, RVM, compare, compare_mask, eight, floats, fma, four, four_eight, packed, packed2, rndscale, round, scalar,
+    wide, wide_modify,
+};
+use super::forms::{
+    BLENDV, GENERAL, HALF, LOAD, RMV, STORE, TO_HALF, TO_MASK, alu, alu_imm, bmi, from_scalar, from_xmm, gather,
+    gather_vex, kmov, kmov_general, masks, scatter, shift, to_flags, to_scalar, to_xmm, unary, wide_unary,
 };
 use super::row::{
-    Immediate, Kind, Map, Operand, Prefix, Row, Size, V128, V256, V512, W, W32, W64, both, evex, is4, memory, reg, register, rm,
+    Immediate, Kind, Map, Prefix, Row, Size, V128, V256, V512, W, W32, W64, both, evex, memory, reg, register, rm,
     rm_of, vex, vvvv,
 };
 use Immediate::{Dword, Mov, Signed};
 use Kind::{Eighth, Full, General, General8, General32, General64, Half, Mask, Quarter, Xmm, Ymm};
-use Map::{Legacy, M0F, M0F38, M0F3A};
+use Map::{Legacy, M0F, M0F3A, M0F38};
 use Prefix::{NP, P66, PF2, PF3};
-use W::{W0, W1, Width};
+use W::W1;
 
 /// A mnemonic, made of the name of an op: what is before its second capital.
 pub(super) struct Mnemonic {
@@ -38,12 +42,12 @@ impl Mnemonic {
 
 /// Makes of lines `names = rows;` the type of ops and the table.
 macro_rules! ops {
-    ($($(#[$doc:meta])* $($name:ident)+ = $rows:expr;)+) => {
+    ($($($name:ident)+ = $rows:expr;)+) => {
         /// An instruction with its form. The brackets of the table show the operands.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u16)]
         pub(in super::super) enum Op {
-            $($($(#[$doc])* $name,)+)+
+            $($($name,)+)+
         }
 
         impl Op {
@@ -69,130 +73,12 @@ macro_rules! ops {
     };
 }
 
-/// Arithmetic of general registers.
-const fn alu(opcode: u8) -> [Row; 1] {
-    [Row::new(NP, Legacy, opcode, [reg(General), rm(General)]).modify()]
-}
-
-/// With an immediate.
-const fn alu_imm(ext: u8) -> [Row; 1] {
-    [Row::new(NP, Legacy, 0x81, [register(General)]).ext(ext).immediate(Signed).modify()]
-}
-
-/// Of one operand, which is read and written.
-const fn unary(opcode: u8, ext: u8) -> Row {
-    Row::new(NP, Legacy, opcode, [register(General)]).ext(ext).modify()
-}
-
-/// Of one operand, which is read; the others are `rax` and `rdx`.
-const fn wide_unary(ext: u8) -> [Row; 1] {
-    [Row::new(NP, Legacy, 0xf7, [rm(General)]).ext(ext).read()]
-}
-
-/// The operands of BMI instructions: source before count.
-const RMV: [Operand; 3] = [reg(General), rm(General), vvvv(General)];
-
-const fn bmi<const N: usize>(prefix: Prefix, opcode: u8, operands: [Operand; N]) -> [Row; 1] {
-    [vex(prefix, M0F38, opcode, operands).w(Width).widths(W32 | W64)]
-}
-
-/// Shifts of lanes by an immediate. Memory as their source has EVEX only, and so is left out.
-const fn shift(opcode: u8, ext: u8) -> Row {
-    both(P66, M0F, opcode, [vvvv(Full), register(Full)]).ext(ext).imm()
-}
-
-/// To `xmm` from a general register or memory, or the reverse.
-const fn to_xmm(prefix: Prefix, opcode: u8, source: Operand) -> Row {
-    both(prefix, M0F, opcode, [reg(Xmm), source]).widths(V128).unmasked()
-}
-
-const fn from_xmm(prefix: Prefix, map: Map, opcode: u8, target: Operand) -> Row {
-    both(prefix, map, opcode, [target, reg(Xmm)]).widths(V128).unmasked()
-}
-
-/// `ss`, `sd` of comparisons that set the flags.
-const fn to_flags(opcode: u8) -> [Row; 2] {
-    [
-        both(NP, M0F, opcode, [reg(Xmm), rm_of(Xmm, 4)]).widths(V128).unmasked().read(),
-        both(P66, M0F, opcode, [reg(Xmm), rm_of(Xmm, 8)]).evex_w(W1).widths(V128).unmasked().read(),
-    ]
-}
-
-/// Between a scalar of `size` bytes and a general register.
-const fn to_scalar(prefix: Prefix) -> [Row; 1] {
-    [both(prefix, M0F, 0x2a, [reg(Xmm), vvvv(Xmm), rm(General)]).w(Width).widths(W32 | W64).unmasked()]
-}
-
-const fn from_scalar(prefix: Prefix, size: u8) -> [Row; 1] {
-    [both(prefix, M0F, 0x2c, [reg(General), rm_of(Xmm, size)]).w(Width).widths(W32 | W64).unmasked()]
-}
-
-/// Gathers: what is the destination, and what the index; elements of `size` bytes.
-const fn gather_vex(opcode: u8, w: W, target: Kind, index: Kind, size: u8) -> Row {
-    vex(P66, M0F38, opcode, [reg(target), memory(Size::Bytes(size)), vvvv(target)]).w(w).index(index).modify()
-}
-
-const fn gather(opcode: u8, w: W, target: Kind, index: Kind, size: u8) -> Row {
-    evex(P66, M0F38, opcode, [reg(target), memory(Size::Bytes(size))]).w(w).index(index).modify()
-}
-
-const fn scatter(opcode: u8, w: W, source: Kind, index: Kind, size: u8) -> Row {
-    evex(P66, M0F38, opcode, [memory(Size::Bytes(size)), reg(source)]).w(w).index(index).read()
-}
-
-/// The four kinds of gathers and scatters: indices of 4 bytes to elements of 4 and 8, indices of 8 bytes likewise.
-macro_rules! four_kinds {
-    ($make:ident, $opcode:expr) => {
-        [
-            $make($opcode, W0, Full, Full, 4),
-            $make($opcode, W1, Full, Half, 8),
-            $make($opcode + 1, W0, Half, Full, 4),
-            $make($opcode + 1, W1, Full, Full, 8),
-        ]
-    };
-}
-
-/// A destination and two sources; `prefix` is that of their width.
-const fn masks(prefix: Prefix, opcode: u8) -> [Row; 1] {
-    [vex(prefix, M0F, opcode, [reg(Mask), vvvv(Mask), register(Mask)]).long().widths(W32)]
-}
-
-/// `b`, `w`, `d`, `q` of moves of masks, where the operand in ModRM.rm may be memory.
-const fn kmov(opcode: u8, operands: [Operand; 2]) -> [Row; 4] {
-    let [mut b, mut w, mut d, mut q] = [vex(P66, M0F, opcode, operands).widths(W32); 4];
-    b.memory = Size::Bytes(1);
-    w = Row { prefix: NP, memory: Size::Bytes(2), ..w };
-    d = Row { memory: Size::Bytes(4), ..d }.w(W1);
-    q = Row { prefix: NP, ..q }.w(W1).widths(W64);
-    [b, w, d, q]
-}
-
-/// `b`, `w`, `d`, `q` of moves of masks, where the operand in ModRM.rm is a register.
-const fn kmov_general(opcode: u8, target: [Kind; 2], source: [Kind; 2]) -> [Row; 4] {
-    let short = [reg(target[0]), register(source[0])];
-    [
-        vex(P66, M0F, opcode, short).widths(W32),
-        vex(NP, M0F, opcode, short).widths(W32),
-        vex(PF2, M0F, opcode, short).widths(W32),
-        vex(PF2, M0F, opcode, [reg(target[1]), register(source[1])]).w(W1).widths(W64),
-    ]
-}
-
-const GENERAL: [Kind; 2] = [General32, General64];
-const HALF: [Operand; 2] = [reg(Full), rm(Half)];
-const TO_HALF: [Operand; 2] = [reg(Half), rm(Full)];
-const TO_MASK: [Operand; 3] = [reg(Mask), vvvv(Full), rm(Full)];
-/// Load and store under a vector mask.
-const LOAD: [Operand; 3] = [reg(Full), vvvv(Full), memory(Size::Whole)];
-const STORE: [Operand; 3] = [memory(Size::Whole), vvvv(Full), reg(Full)];
-const BLENDV: [Operand; 4] = [reg(Full), vvvv(Full), rm(Full), is4(Full)];
-
 ops! {
     // General registers.
     Mov = [Row::new(NP, Legacy, 0x8b, [reg(General), rm(General)])];
     MovStore = [Row::new(NP, Legacy, 0x89, [memory(Size::Whole), reg(General)]).read()];
     MovByteStore = [Row::new(NP, Legacy, 0x88, [memory(Size::Bytes(1)), reg(General8)]).widths(W32).read()];
-    /// With 64 bits any immediate, of which the encoder makes the shortest instruction.
+    // With 64 bits any immediate, of which the encoder makes the shortest instruction.
     MovImm = [Row::new(NP, Legacy, 0xb8, [register(General)]).immediate(Mov)];
     Lea = [Row::new(NP, Legacy, 0x8d, [reg(General), memory(Size::Whole)])];
     Add = alu(0x03);
@@ -220,17 +106,17 @@ ops! {
     Sarx = bmi(PF3, 0xf7, RMV);
     Shrx = bmi(PF2, 0xf7, RMV);
     Bzhi = bmi(NP, 0xf5, RMV);
-    /// High half, low half, factor; the other factor is `rdx`.
+    // High half, low half, factor; the other factor is `rdx`.
     Mulx = bmi(PF2, 0xf6, [reg(General), vvvv(General), rm(General)]);
-    /// `rdx:rax` = `rax` times the operand.
+    // `rdx:rax` = `rax` times the operand.
     Mul = wide_unary(4);
-    /// `rax`, `rdx` = quotient and remainder of `rdx:rax` and the operand.
+    // `rax`, `rdx` = quotient and remainder of `rdx:rax` and the operand.
     Div = wide_unary(6);
     Idiv = wide_unary(7);
-    /// `edx` = sign of `eax`, and the same of 64 bits.
+    // `edx` = sign of `eax`, and the same of 64 bits.
     Cdq = [Row::new(NP, Legacy, 0x99, []).widths(W32)];
     Cqo = [Row::new(NP, Legacy, 0x99, []).widths(W64)];
-    /// From a byte.
+    // From a byte.
     Movzx = [Row::new(NP, M0F, 0xb6, [reg(General), rm(General8)])];
     Movsxd = [Row::new(NP, Legacy, 0x63, [reg(General64), rm(General32)]).widths(W64)];
     Tzcnt = [Row::new(PF3, M0F, 0xbc, [reg(General), rm(General)])];
@@ -254,12 +140,12 @@ ops! {
     Vmovdqu8 = [evex(PF2, M0F, 0x6f, RM)];
     Vmovdqu8Store = [evex(PF2, M0F, 0x7f, [memory(Size::Whole), reg(Full)]).read()];
     VmovntpsStore = [both(NP, M0F, 0x2b, [memory(Size::Whole), reg(Full)]).unmasked().read()];
-    /// To `xmm` from a general register or memory; `Store` is the reverse, to a register too.
+    // To `xmm` from a general register or memory; `Store` is the reverse, to a register too.
     Vmovd = [to_xmm(P66, 0x6e, rm(General32))];
     Vmovq = [to_xmm(P66, 0x6e, rm(General64)).w(W1)];
     VmovdStore = [from_xmm(P66, M0F, 0x7e, rm(General32))];
     VmovqStore = [from_xmm(P66, M0F, 0x7e, rm(General64)).w(W1)];
-    /// The low half of a register, above which is zero.
+    // The low half of a register, above which is zero.
     VmovqXmm = [to_xmm(PF3, 0x7e, rm_of(Xmm, 8)).evex_w(W1)];
     Vbroadcastss = [both(P66, M0F38, 0x18, [reg(Full), rm_of(Xmm, 4)])];
     Vbroadcastsd = [both(P66, M0F38, 0x19, [reg(Full), rm_of(Xmm, 8)]).evex_w(W1).widths(V256 | V512)];
@@ -437,12 +323,12 @@ ops! {
 
     // Memory of many addresses, or under a vector mask. The mask of `Vex` gathers is the last operand, of whose elements the
     // signs count.
-    VgatherdpsVex VgatherdpdVex VgatherqpsVex VgatherqpdVex = four_kinds!(gather_vex, 0x92);
-    VpgatherddVex VpgatherdqVex VpgatherqdVex VpgatherqqVex = four_kinds!(gather_vex, 0x90);
-    Vgatherdps Vgatherdpd Vgatherqps Vgatherqpd = four_kinds!(gather, 0x92);
-    Vpgatherdd Vpgatherdq Vpgatherqd Vpgatherqq = four_kinds!(gather, 0x90);
-    Vscatterdps Vscatterdpd Vscatterqps Vscatterqpd = four_kinds!(scatter, 0xa2);
-    Vpscatterdd Vpscatterdq Vpscatterqd Vpscatterqq = four_kinds!(scatter, 0xa0);
+    VgatherdpsVex VgatherdpdVex VgatherqpsVex VgatherqpdVex = gather_vex(0x92);
+    VpgatherddVex VpgatherdqVex VpgatherqdVex VpgatherqqVex = gather_vex(0x90);
+    Vgatherdps Vgatherdpd Vgatherqps Vgatherqpd = gather(0x92);
+    Vpgatherdd Vpgatherdq Vpgatherqd Vpgatherqq = gather(0x90);
+    Vscatterdps Vscatterdpd Vscatterqps Vscatterqpd = scatter(0xa2);
+    Vpscatterdd Vpscatterdq Vpscatterqd Vpscatterqq = scatter(0xa0);
     Vmaskmovps Vmaskmovpd = [vex(P66, M0F38, 0x2c, LOAD), vex(P66, M0F38, 0x2d, LOAD)];
     VmaskmovpsStore VmaskmovpdStore = [vex(P66, M0F38, 0x2e, STORE).read(), vex(P66, M0F38, 0x2f, STORE).read()];
     Vpmaskmovd Vpmaskmovq = [vex(P66, M0F38, 0x8c, LOAD), vex(P66, M0F38, 0x8c, LOAD).w(W1)];
