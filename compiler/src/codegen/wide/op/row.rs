@@ -30,6 +30,16 @@ pub(in super::super) enum W {
     Width,
 }
 
+impl W {
+    pub fn bit(self, width: Width) -> u32 {
+        match self {
+            W::W0 => 0,
+            W::W1 => 1,
+            W::Width => u32::from(matches!(width, Width::W64)),
+        }
+    }
+}
+
 /// Where an operand is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Place {
@@ -67,7 +77,7 @@ pub(in super::super) enum Kind {
 }
 
 impl Kind {
-    const fn class(self) -> Class {
+    pub const fn class(self) -> Class {
         match self {
             Kind::General | Kind::General8 | Kind::General32 | Kind::General64 => Class::General,
             Kind::Full | Kind::Half | Kind::Quarter | Kind::Eighth | Kind::Xmm | Kind::Ymm => Class::Vector,
