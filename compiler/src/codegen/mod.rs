@@ -12,6 +12,7 @@ mod clif;
 mod image;
 mod interpret;
 mod run_once;
+mod wide;
 
 use std::sync::Arc;
 

@@ -34,6 +34,20 @@ pub(super) enum Width {
     V512,
 }
 
+impl Width {
+    pub const ALL: [Width; 5] = [Width::W32, Width::W64, Width::V128, Width::V256, Width::V512];
+
+    pub const fn bytes(self) -> u32 {
+        match self {
+            Width::W32 => 4,
+            Width::W64 => 8,
+            Width::V128 => 16,
+            Width::V256 => 32,
+            Width::V512 => 64,
+        }
+    }
+}
+
 /// What an address begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Base {

@@ -1,1 +1,0 @@
-//! The instructions of the machine, as a table.
