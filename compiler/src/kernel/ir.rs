@@ -170,7 +170,8 @@ impl Inst {
         }
     }
 
-    pub(super) fn operands(mut self) -> impl Iterator<Item = Val> {
+    /// The operands.
+    pub(crate) fn operands(mut self) -> impl Iterator<Item = Val> {
         let mut operands = SmallVec::<[Val; 3]>::new();
         self.for_each_operand_mut(|val| operands.push(*val));
         operands.into_iter()

@@ -46,6 +46,12 @@ impl Machine {
         costs: CostModel::PORTABLE,
     };
 
+    /// Vectors of 256 bits.
+    pub const X86_64_V3: Machine = Machine::PORTABLE;
+
+    /// Vectors of 512 bits, and twice as many registers.
+    pub const X86_64_V4: Machine = Machine::PORTABLE;
+
     /// Lanes of a vector register.
     pub const fn lanes(&self, dtype: DType) -> usize {
         self.vector_bytes / dtype.size()

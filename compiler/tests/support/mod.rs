@@ -41,16 +41,16 @@ pub fn run(kernel: &Kernel, arguments: &[Vec<u8>]) -> (i32, Vec<Vec<u8>>) {
     let mut expected = arguments.to_vec();
     let status = Interpreter.emit(program.clone()).unwrap().run_once(&mut expected);
     assert_ne!(status, i32::MIN, "out of bounds\n{kernel}");
-    if let Some(target) = Target::host() {
+    for target in Target::ALL.into_iter().filter(|target| target.runs_here()) {
         let mut found = arguments.to_vec();
         let emitter = Cranelift::new(target).threads(2);
         let native = emitter.emit(program.clone()).unwrap();
-        assert_eq!(native.run_once(&mut found), status, "status\n{kernel}");
+        assert_eq!(native.run_once(&mut found), status, "status of {target}\n{kernel}");
         for (i, operand) in kernel.operands.iter().enumerate() {
             for (at, (x, y)) in
                 canonical(operand.dtype, &expected[i]).zip(canonical(operand.dtype, &found[i])).enumerate()
             {
-                assert_eq!(x, y, "operand {i}, element {at}\n{kernel}");
+                assert_eq!(x, y, "{target}: operand {i}, element {at}\n{kernel}");
             }
         }
     }

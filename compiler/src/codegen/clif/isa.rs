@@ -55,11 +55,11 @@ pub(super) fn build(target: Target, registers: RegisterAllocation) -> Result<Own
     }
     let flags = settings::Flags::new(flags);
     let name = match target {
-        Target::X86_64V3 => "x86_64",
+        Target::X86_64 | Target::X86_64V3 | Target::X86_64V4 => "x86_64",
         Target::Aarch64 => "aarch64",
     };
     let mut builder = isa::lookup_by_name(name).map_err(|e| internal(&e))?;
-    if target == Target::X86_64V3 {
+    if target != Target::Aarch64 {
         for feature in X86_64_V3 {
             builder.enable(feature).map_err(|e| internal(&e))?;
         }

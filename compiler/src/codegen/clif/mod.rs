@@ -119,7 +119,7 @@ impl Emitter for Cranelift {
     }
 
     fn emit(&self, program: Arc<KernelProgram>) -> Result<Executable, EmitError> {
-        if Target::host() != Some(self.target) {
+        if !self.target.runs_here() {
             return Err(EmitError::WrongMachine(self.target));
         }
         let isas = Isas::new(self.target)?;
@@ -150,6 +150,7 @@ struct Compiled {
 struct Isas {
     kernels: OwnedTargetIsa,
     calls: OwnedTargetIsa,
+    wide: Option<super::wide::Isa>,
 }
 
 impl Isas {
@@ -157,6 +158,11 @@ impl Isas {
         Ok(Isas {
             kernels: isa::build(target, RegisterAllocation::Backtracking)?,
             calls: isa::build(target, RegisterAllocation::SinglePass)?,
+            wide: match target {
+                Target::X86_64V3 => Some(super::wide::Isa::Avx2),
+                Target::X86_64V4 => Some(super::wide::Isa::Avx512),
+                Target::X86_64 | Target::Aarch64 => None,
+            },
         })
     }
 
@@ -183,6 +189,10 @@ impl<'a> Compiler<'a> {
     }
 
     fn compile(&mut self, item: Item, text: bool) -> Result<Compiled, EmitError> {
+        if let (Item::Kernel(i), Some(isa)) = (item, self.isas.wide) {
+            let bytes = super::wide::compile(&self.program.kernels[i], isa);
+            return Ok(Compiled { bytes, alignment: 64, relocs: vec![], text: Some(String::new()) });
+        }
         self.context.clear();
         let isa = self.isas.of(item);
         self.context.func = build(isa, self.program, self.layout, item, &mut self.frontend);

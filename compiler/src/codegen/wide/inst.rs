@@ -46,6 +46,11 @@ impl Width {
             Width::V512 => 64,
         }
     }
+
+    /// The bytes as a number of positions in memory.
+    pub const fn size(self) -> usize {
+        self.bytes() as usize
+    }
 }
 
 /// What an address begins with.
@@ -109,4 +114,61 @@ pub(super) enum Condition {
     GreaterOrEqual = 13,
     LessOrEqual = 14,
     Greater = 15,
+}
+
+/// An operand that an instruction takes from a register or from memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Rm {
+    Reg(Reg),
+    Mem(Mem),
+}
+
+impl Inst {
+    pub fn new(op: Op, width: Width, regs: &[Reg]) -> Inst {
+        let mut all = [Reg(0); 4];
+        all[..regs.len()].copy_from_slice(regs);
+        Inst { op, width, regs: all, mem: None, mask: None, zeroing: false, imm: None }
+    }
+
+    /// Adds the operand that may be memory, or the last one, at its place.
+    pub fn with(mut self, rm: Rm) -> Inst {
+        match rm {
+            Rm::Mem(mem) => self.mem = Some(mem),
+            Rm::Reg(reg) => {
+                let at = self.op.memory().unwrap_or(self.op.classes().len() - 1);
+                self.regs[at..].rotate_right(1);
+                self.regs[at] = reg;
+            }
+        }
+        self
+    }
+
+    pub fn imm(self, imm: i64) -> Inst {
+        Inst { imm: Some(imm), ..self }
+    }
+
+    pub fn under(self, mask: Reg) -> Inst {
+        Inst { mask: Some(mask), ..self }
+    }
+
+    pub fn zeroing(self, mask: Reg) -> Inst {
+        Inst { mask: Some(mask), zeroing: true, ..self }
+    }
+}
+
+impl Mem {
+    /// `reg + displacement`.
+    pub fn at(reg: Reg, displacement: i32) -> Mem {
+        Mem { base: Base::Register(reg), index: None, displacement, broadcast: false }
+    }
+
+    /// A place of the stack.
+    pub fn stack(displacement: i32) -> Mem {
+        Mem { base: Base::Stack, index: None, displacement, broadcast: false }
+    }
+
+    /// The address of a part of a vector whose parts have this width.
+    pub fn part(self, i: i32, width: Width) -> Mem {
+        if self.broadcast { self } else { Mem { displacement: self.displacement + i * width.bytes() as i32, ..self } }
+    }
 }

@@ -4,7 +4,7 @@ use super::inst::Width;
 
 /// An instruction set with vectors wider than 128 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Isa {
+pub(in crate::codegen) enum Isa {
     /// AVX2, FMA, BMI (x86-64-v3): 256 bits, 16 vector registers, masks in vector registers.
     Avx2,
     /// AVX-512 F, BW, CD, DQ, VL (x86-64-v4): 512 bits, 32 vector registers, mask registers.
@@ -43,15 +43,3 @@ pub(super) fn width(bytes: usize) -> Width {
     }
 }
 
-impl Width {
-    /// Bytes of a register of this width.
-    pub fn bytes(self) -> usize {
-        match self {
-            Width::W32 => 4,
-            Width::W64 => 8,
-            Width::V128 => 16,
-            Width::V256 => 32,
-            Width::V512 => 64,
-        }
-    }
-}

@@ -1,6 +1,6 @@
 //! Conversions between element types.
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use super::arith::by_elem;
 use super::value::{Parts, Rep, element_bytes, shape};
@@ -92,7 +92,7 @@ impl Select<'_> {
             (Elem::F32, _) => {
                 let (to, _) = self.shape(ty);
                 let halves = self.halves(&parts, ty.lanes);
-                let half = width(to.bytes() / 2);
+                let half = width(to.size() / 2);
                 let made = halves.iter().map(|&x| self.saturate(Op::Vcvttps2qq, (half, to), x, from.elem, ty.elem));
                 Rep::Vector(made.collect())
             }
@@ -131,7 +131,7 @@ impl Select<'_> {
 
     /// An instruction whose result is half as wide as its operand.
     fn one_half(&mut self, op: Op, full: Width, x: Reg) -> Reg {
-        let to = self.new_vector(width(full.bytes() / 2));
+        let to = self.new_vector(width(full.size() / 2));
         self.push(Inst::new(op, full, &[to, x]));
         to
     }
@@ -207,10 +207,10 @@ impl Select<'_> {
     fn convert_lanes(&mut self, parts: &[Reg], from: Ty, ty: Ty) -> Rep {
         let (from_width, _) = self.shape(from);
         let (to_width, to_count) = self.shape(ty);
-        let second = (parts.len() * from_width.bytes()) as i32;
-        self.function.stack = self.function.stack.max(second as u32 + (to_count * to_width.bytes()) as u32);
+        let second = (parts.len() * from_width.size()) as i32;
+        self.function.stack = self.function.stack.max(second as u32 + (to_count * to_width.size()) as u32);
         for (i, &part) in parts.iter().enumerate() {
-            let at = Mem::stack((i * from_width.bytes()) as i32);
+            let at = Mem::stack((i * from_width.size()) as i32);
             self.push(Inst::new(Op::VmovupsStore, from_width, &[part]).with(Rm::Mem(at)));
         }
         for lane in 0..i32::from(ty.lanes) {
@@ -230,7 +230,7 @@ impl Select<'_> {
             }
         }
         let parts = (0..to_count as i32).map(|i| {
-            let at = Mem::stack(second + i * to_width.bytes() as i32);
+            let at = Mem::stack(second + i * to_width.size() as i32);
             self.one(Op::Vmovups, to_width, Rm::Mem(at))
         });
         Rep::Vector(parts.collect())

@@ -192,7 +192,7 @@ impl Select<'_> {
                     Binary::Shr => Op::SarImm,
                     _ => Op::ShrImm,
                 };
-                self.over_imm(op, width, x, c & (width.bytes() as i64 * 8 - 1))
+                self.over_imm(op, width, x, c & (width.size() as i64 * 8 - 1))
             }
             (Binary::Mul, Err(c)) => self.times(width, x, c),
             (_, Err(c)) => {
@@ -327,16 +327,16 @@ impl Select<'_> {
         let mut slots: SmallVec<[i32; 3]> = SmallVec::new();
         for &val in vals {
             let parts = self.vector(val);
-            let slot = (slots.len() * count * width.bytes()) as i32;
+            let slot = (slots.len() * count * width.size()) as i32;
             for (i, part) in parts.into_iter().enumerate() {
                 self.push(
-                    Inst::new(Op::VmovupsStore, width, &[part]).with(Rm::Mem(Mem::stack(slot + (i * width.bytes()) as i32))),
+                    Inst::new(Op::VmovupsStore, width, &[part]).with(Rm::Mem(Mem::stack(slot + (i * width.size()) as i32))),
                 );
             }
             slots.push(slot);
         }
         // The memory is used for a short time: all share it.
-        self.function.stack = self.function.stack.max((slots.len() * count * width.bytes()) as u32);
+        self.function.stack = self.function.stack.max((slots.len() * count * width.size()) as u32);
         let general = general_width(ty.elem);
         for lane in 0..i32::from(ty.lanes) {
             let lanes: SmallVec<[Reg; 3]> = slots
@@ -352,7 +352,7 @@ impl Select<'_> {
             self.push(Inst::new(Op::MovStore, general, &[result]).with(Rm::Mem(to)));
         }
         let parts: Parts = (0..count as i32)
-            .map(|i| self.one(Op::Vmovups, width, Rm::Mem(Mem::stack(slots[0] + i * width.bytes() as i32))))
+            .map(|i| self.one(Op::Vmovups, width, Rm::Mem(Mem::stack(slots[0] + i * width.size() as i32))))
             .collect();
         Rep::Vector(parts)
     }
@@ -565,17 +565,5 @@ impl Select<'_> {
         let cond = self.general(cond);
         self.push(Inst::new(Op::Mov, Width::W32, &[RAX]).with(Rm::Reg(cond)));
         self.push(Inst::new(Op::Neg, Width::W64, &[RAX]));
-    }
-}
-
-impl Mem {
-    /// `reg + displacement`.
-    pub(super) fn at(reg: Reg, displacement: i32) -> Mem {
-        Mem { base: Base::Register(reg), index: None, displacement, broadcast: false }
-    }
-
-    /// A place of the stack.
-    pub(super) fn stack(displacement: i32) -> Mem {
-        Mem { base: Base::Stack, index: None, displacement, broadcast: false }
     }
 }

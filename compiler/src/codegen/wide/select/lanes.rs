@@ -68,13 +68,10 @@ impl Select<'_> {
             self.one(op, width, from)
         } else {
             let x = self.general(x);
-            let (from, op, general) = if wide {
-                (Op::VmovqFrom, Op::Vpbroadcastq, Width::W64)
-            } else {
-                (Op::VmovdFrom, Op::Vpbroadcastd, Width::W32)
-            };
+            let (from, op) =
+                if wide { (Op::Vmovq, Op::Vpbroadcastq) } else { (Op::Vmovd, Op::Vpbroadcastd) };
             let low = self.new_vector(Width::V128);
-            self.push(Inst::new(from, general, &[low, x]));
+            self.push(Inst::new(from, Width::V128, &[low, x]));
             self.one(op, width, Rm::Reg(low))
         };
         Rep::Vector(smallvec![all; parts])
@@ -111,12 +108,12 @@ impl Select<'_> {
         let per = lanes / count as u8;
         let (mut reg, mut lane) = (parts[usize::from(lane / per)], lane % per);
         while full != Width::V128 {
-            let half = (full.bytes() / 2) as u8 / bytes;
+            let half = (full.size() / 2) as u8 / bytes;
             if lane >= half {
                 reg = self.upper_half(reg, full);
                 lane -= half;
             }
-            full = width(full.bytes() / 2);
+            full = width(full.size() / 2);
         }
         match (lane, bytes) {
             (0, _) => reg,

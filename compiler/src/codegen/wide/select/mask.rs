@@ -323,7 +323,7 @@ impl Select<'_> {
                 }
                 let op = if bytes == 8 { Op::Vmovmskpd } else { Op::Vmovmskps };
                 self.push(Inst::new(op, width, &[RAX, all]));
-                let lanes = (width.bytes() / usize::from(bytes)).min(usize::from(ty.lanes));
+                let lanes = (width.size() / usize::from(bytes)).min(usize::from(ty.lanes));
                 self.push(Inst::new(Op::TestImm, Width::W32, &[RAX]).imm((1 << lanes) - 1));
             }
         }

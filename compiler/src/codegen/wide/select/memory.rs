@@ -230,9 +230,9 @@ impl Select<'_> {
     /// The vector of the lanes on the stack.
     fn loaded_lanes(&mut self, ty: Ty) -> Rep {
         let (width, parts) = self.shape(ty);
-        self.function.stack = self.function.stack.max((parts * width.bytes()) as u32);
+        self.function.stack = self.function.stack.max((parts * width.size()) as u32);
         let loaded = (0..parts as i32)
-            .map(|i| self.one(Op::Vmovups, width, Rm::Mem(Mem::stack(i * width.bytes() as i32))))
+            .map(|i| self.one(Op::Vmovups, width, Rm::Mem(Mem::stack(i * width.size() as i32))))
             .collect();
         self.of_bytes(loaded, ty)
     }
@@ -328,10 +328,10 @@ impl Select<'_> {
     fn gather_bytes(&mut self, flat: Mem, indices: &[Reg], ty: Ty) -> Rep {
         let (index_width, count) = shape(self.isa, 8, ty.lanes);
         let (width, parts) = self.shape(ty);
-        let second = parts * width.bytes();
-        self.function.stack = self.function.stack.max((second + count * index_width.bytes()) as u32);
+        let second = parts * width.size();
+        self.function.stack = self.function.stack.max((second + count * index_width.size()) as u32);
         for (i, &part) in indices.iter().enumerate() {
-            let at = Mem::stack((second + i * index_width.bytes()) as i32);
+            let at = Mem::stack((second + i * index_width.size()) as i32);
             self.push(Inst::new(Op::VmovupsStore, index_width, &[part]).with(Rm::Mem(at)));
         }
         for lane in 0..i32::from(ty.lanes) {
@@ -351,6 +351,14 @@ impl Select<'_> {
         let per = vector.lanes / parts as u8;
         let bytes = element_bytes(ty.elem);
         let contiguous = access.stride == 1 || ty.lanes == 1;
+        if self.isa == Isa::Avx512
+            && !contiguous
+            && let Some(indices) = self.regular_indices(access.stride, ty, size)
+        {
+            let mask = self.prefix(active, ty.lanes, bytes);
+            let flat = self.flat(mem);
+            return Rep::Vector(self.gather_parts(flat, &indices, 4, ty, Some(&mask)));
+        }
         let loaded: Parts = match self.isa {
             Isa::Avx512 if contiguous => {
                 let op = match size {
@@ -368,11 +376,6 @@ impl Select<'_> {
                         to
                     })
                     .collect()
-            }
-            Isa::Avx512 if let Some(indices) = self.regular_indices(access.stride, ty, size) => {
-                let mask = self.prefix(active, ty.lanes, bytes);
-                let flat = self.flat(mem);
-                return Rep::Vector(self.gather_parts(flat, &indices, 4, ty, Some(&mask)));
             }
             Isa::Avx2 if contiguous && size > 1 && ty.lanes > 1 => {
                 let op = if size == 4 { Op::Vmaskmovps } else { Op::Vmaskmovpd };
@@ -417,7 +420,7 @@ impl Select<'_> {
         let (width, parts) = self.shape(ty);
         let zero = self.uniform(Const::F32(0));
         for i in 0..parts {
-            let at = Mem::stack((i * width.bytes()) as i32);
+            let at = Mem::stack((i * width.size()) as i32);
             self.push(Inst::new(Op::VmovupsStore, width, &[zero]).with(Rm::Mem(at)));
         }
         let flat = self.flat(mem);
@@ -428,7 +431,7 @@ impl Select<'_> {
         if ty.lanes > 1 {
             return self.loaded_lanes(ty);
         }
-        self.function.stack = self.function.stack.max(width.bytes() as u32);
+        self.function.stack = self.function.stack.max(width.size() as u32);
         if ty.elem.is_float() {
             return Rep::Scalar(self.load_part(Mem::stack(0), Width::V128, ty));
         }
@@ -451,8 +454,6 @@ impl Select<'_> {
         let ty = self.kernel.ty(value);
         let (dtype, _) = self.kernel.extent(access.buf);
         self.materialize(value);
-        let kernel = self.kernel;
-        let _ = kernel;
         let aliased: SmallVec<[Buf; 4]> =
             self.pending.iter().map(|&(_, buf)| buf).filter(|&buf| self.aliases(access.buf, buf)).collect();
         if !aliased.is_empty() {
@@ -512,9 +513,9 @@ impl Select<'_> {
             }
         }
         // One by one, by way of the stack.
-        self.function.stack = self.function.stack.max((parts * width.bytes()) as u32);
+        self.function.stack = self.function.stack.max((parts * width.size()) as u32);
         for (i, reg) in registers.into_iter().enumerate() {
-            let at = Mem::stack((i * width.bytes()) as i32);
+            let at = Mem::stack((i * width.size()) as i32);
             self.push(Inst::new(Op::VmovupsStore, width, &[reg]).with(Rm::Mem(at)));
         }
         let flat = self.flat(mem);

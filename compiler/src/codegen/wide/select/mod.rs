@@ -16,51 +16,12 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::code::{Code, Constant, Function, Moves};
-use super::inst::{Class, Condition, Inst, Label, Mem, Reg, Width};
+use super::inst::{Class, Condition, Inst, Mem, Reg, Rm, Width};
 use super::isa::Isa;
 use super::op::Op;
 use crate::kernel::{Block, Buf, Const, If, Kernel, Loop, Stmt, Val};
 use value::Rep;
-
-/// An operand that an instruction takes from a register or from memory.
-#[derive(Clone, Copy, Debug)]
-enum Rm {
-    Reg(Reg),
-    Mem(Mem),
-}
-
-impl Inst {
-    fn new(op: Op, width: Width, regs: &[Reg]) -> Inst {
-        let mut all = [Reg(0); 4];
-        all[..regs.len()].copy_from_slice(regs);
-        Inst { op, width, regs: all, mem: None, mask: None, zeroing: false, imm: None }
-    }
-
-    /// Adds the operand that may be memory, at its place.
-    fn with(mut self, rm: Rm) -> Inst {
-        match rm {
-            Rm::Mem(mem) => self.mem = Some(mem),
-            Rm::Reg(reg) => {
-                let at = self.op.memory().expect("the instruction has a register-or-memory operand");
-                self.regs[at..].rotate_right(1);
-                self.regs[at] = reg;
-            }
-        }
-        self
-    }
-
-    fn imm(self, imm: i64) -> Inst {
-        Inst { imm: Some(imm), ..self }
-    }
-
-    fn under(self, mask: Reg) -> Inst {
-        Inst { mask: Some(mask), ..self }
-    }
-
-    fn zeroing(self, mask: Reg) -> Inst {
-        Inst { mask: Some(mask), zeroing: true, ..self }
-    }
-}
+pub(super) use value::constant_load;
 
 /// The state of selecting the instructions of a kernel.
 struct Select<'a> {
@@ -173,7 +134,7 @@ impl<'a> Select<'a> {
     }
 
     fn new_vector(&mut self, width: Width) -> Reg {
-        self.function.new_reg(Class::Vector, width.bytes() as u8, self.depth)
+        self.function.new_reg(Class::Vector, width.size() as u8, self.depth)
     }
 
     fn new_mask(&mut self) -> Reg {

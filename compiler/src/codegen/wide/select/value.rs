@@ -348,10 +348,3 @@ pub(in crate::codegen::wide) fn constant_load(constant: Constant, to: Reg, width
     let mem = Mem { base: Base::Pool, index: None, displacement: offset as i32, broadcast: false };
     Inst::new(op, width, &[to]).with(Rm::Mem(mem))
 }
-
-impl Mem {
-    /// The address of a part of a vector whose parts have this width.
-    pub(super) fn part(self, i: i32, width: Width) -> Mem {
-        if self.broadcast { self } else { Mem { displacement: self.displacement + i * width.bytes() as i32, ..self } }
-    }
-}
