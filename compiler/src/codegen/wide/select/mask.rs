@@ -360,7 +360,8 @@ impl Select<'_> {
                 self.push(Inst::new(Op::Vmovd, Width::V128, &[low, clamped]));
                 let (part, count) = shape(self.isa, bytes, lanes);
                 let broadcast = self.one(Op::Vpbroadcastd, part, Rm::Reg(low));
-                let per = u32::from(lanes) / count as u32;
+                // Lanes that a register has beyond those of the vector get numbers that are never active.
+                let per = (part.size() / usize::from(bytes)) as u32;
                 let repeat = u32::from(bytes) / 4;
                 (0..count as u32)
                     .map(|i| {
