@@ -7,25 +7,26 @@ mod roofline;
 
 use dlc_compiler::codegen::Cranelift;
 use dlc_compiler::cpu::contract::{Blocking, Contiguous, OperandSource, Sizes, contract};
-use dlc_compiler::kernel::{AccessMode, Kernel, KernelBuilder};
-use dlc_compiler::machine::{Machine, Target};
+use dlc_compiler::kernel::{Access, AccessMode, Kernel, KernelBuilder};
+use dlc_compiler::machine::Target;
 use dlc_ir::DType;
 use roofline::{peak, program, time};
 
 fn main() {
-    let Some(target) = Target::host() else {
+    let named = std::env::args().find_map(|a| a.strip_prefix("--target=")?.parse().ok());
+    let Some(target) = named.or_else(Target::host) else {
         println!("this machine has no target that dlc knows");
         return;
     };
     if std::env::args().any(|a| a == "--asm") {
-        let program = program(product(DType::F32, 256, 256, 256, false, false));
+        let program = program(product(target, DType::F32, 256, 256, 256, false, false));
         println!("{}", Cranelift::new(target).assembly(&program).expect("the program is well-formed"));
         return;
     }
     let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     for dtype in [DType::F32, DType::F64] {
         let peak = peak(target, dtype);
-        println!("{dtype}: FMA peak {peak:.1} GFLOP/s a core with 128-bit vectors");
+        println!("{dtype}: FMA peak {peak:.1} GFLOP/s a core, target {target}");
         for (m, n, k) in [
             (256, 256, 256),
             (512, 512, 512),
@@ -41,7 +42,7 @@ fn main() {
                 if !words.iter().all(|word| full.contains(word)) {
                     continue;
                 }
-                let kernel = product(dtype, m, n, k, left, right);
+                let kernel = product(target, dtype, m, n, k, left, right);
                 let size = dtype.size();
                 let timed = time(target, kernel, &[m * k * size, k * n * size, m * n * size]);
                 let rate = 2.0 * (m * n * k) as f64 / timed.seconds / 1e9;
@@ -57,13 +58,13 @@ fn main() {
 }
 
 /// `C = A · B`, where A or B may be stored transposed.
-fn product(dtype: DType, m: usize, n: usize, k: usize, left: bool, right: bool) -> Kernel {
+fn product(target: Target, dtype: DType, m: usize, n: usize, k: usize, left: bool, right: bool) -> Kernel {
     let sizes = Sizes { dtype, batch: 1, m, n, k };
     let tile = std::env::args().find_map(|a| {
         let (rows, columns) = a.strip_prefix("--tile=")?.split_once('x')?;
         Some((rows.parse().ok()?, columns.parse().ok()?))
     });
-    let machine = &Machine::PORTABLE;
+    let machine = target.machine();
     let plan = tile.map_or_else(|| Blocking::new(sizes, machine), |tile| Blocking::with_tile(sizes, tile, machine));
     let mut b = KernelBuilder::new(plan.chunks());
     let x = b.operand(dtype, m * k, AccessMode::Read);
@@ -75,22 +76,22 @@ fn product(dtype: DType, m: usize, n: usize, k: usize, left: bool, right: bool) 
         &plan,
         OperandSource {
             contiguous: along(left),
-            load: &mut |b, at, lanes| {
+            load: &mut |b, at, lanes, active| {
                 let (row, pitch) = if left { (at.k, m) } else { (at.row, k) };
                 let column = if left { at.row } else { at.k };
                 let offset = b.mul_const(row, pitch as i64);
                 let offset = b.add(offset, column);
-                b.load_lanes(x, offset, lanes)
+                b.load_access(Access { buf: x, index: offset, offset: 0, stride: 1, active }, lanes)
             },
         },
         OperandSource {
             contiguous: along(!right),
-            load: &mut |b, at, lanes| {
+            load: &mut |b, at, lanes, active| {
                 let (row, pitch) = if right { (at.row, k) } else { (at.k, n) };
                 let column = if right { at.k } else { at.row };
                 let offset = b.mul_const(row, pitch as i64);
                 let offset = b.add(offset, column);
-                b.load_lanes(y, offset, lanes)
+                b.load_access(Access { buf: y, index: offset, offset: 0, stride: 1, active }, lanes)
             },
         },
         &mut |b, at, value| {

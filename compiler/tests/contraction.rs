@@ -2,8 +2,8 @@
 
 mod support;
 
-use dlc_compiler::cpu::contract::{Blocking, Contiguous, OperandSource, Sizes, contract};
-use dlc_compiler::kernel::{AccessMode, Binary, Elem, KernelBuilder, Ty};
+use dlc_compiler::cpu::contract::{Blocking, Contiguous, OperandElement, OperandSource, Sizes, contract};
+use dlc_compiler::kernel::{Access, AccessMode, Binary, Elem, KernelBuilder, Ty, Val};
 use dlc_compiler::machine::Machine;
 use dlc_ir::DType;
 use support::run;
@@ -24,22 +24,28 @@ fn value(dtype: DType, bytes: &[u8], i: usize) -> f64 {
 
 /// Products of small integers are exact, so that every order of addition gives the same.
 fn check(dtype: DType, sizes: [usize; 4], left: Contiguous, right: Contiguous) {
+    for machine in [Machine::PORTABLE, Machine::X86_64_V3, Machine::X86_64_V4] {
+        check_on(&machine, dtype, sizes, left, right);
+    }
+}
+
+fn check_on(machine: &Machine, dtype: DType, sizes: [usize; 4], left: Contiguous, right: Contiguous) {
     let [batch, m, n, k] = sizes;
-    let plan = Blocking::new(Sizes { dtype, batch, m, n, k }, &Machine::PORTABLE);
+    let plan = Blocking::new(Sizes { dtype, batch, m, n, k }, machine);
     let mut b = KernelBuilder::new(plan.chunks());
     let x = b.operand(dtype, batch * m * k, AccessMode::Read);
     let y = b.operand(dtype, batch * k * n, AccessMode::Read);
     let bias = b.operand(dtype, n, AccessMode::Read);
     let z = b.operand(dtype, batch * m * n, AccessMode::Write);
     let side = |along: Contiguous, buf, rows: usize| {
-        move |b: &mut KernelBuilder, at: dlc_compiler::cpu::contract::OperandElement, lanes: u8| {
+        move |b: &mut KernelBuilder, at: OperandElement, lanes: u8, active: Option<Val>| {
             let (outer, inner, pitch, height) =
                 if along == Contiguous::Row { (at.k, at.row, rows, k) } else { (at.row, at.k, k, rows) };
             let base = b.mul_const(at.batch, (height * pitch) as i64);
             let line = b.mul_const(outer, pitch as i64);
             let offset = b.add(base, line);
             let offset = b.add(offset, inner);
-            b.load_lanes(buf, offset, lanes)
+            b.load_access(Access { buf, index: offset, offset: 0, stride: 1, active }, lanes)
         }
     };
     contract(

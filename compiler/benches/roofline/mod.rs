@@ -13,8 +13,8 @@ use dlc_ir::DType;
 pub fn peak(target: Target, dtype: DType) -> f64 {
     let turns = 1 << 20;
     let mut b = KernelBuilder::new(1);
-    let out = b.operand(dtype, 64, AccessMode::Write);
-    let ty = Ty::vector(Elem::of(dtype), (16 / dtype.size()) as u8);
+    let out = b.operand(dtype, 256, AccessMode::Write);
+    let ty = Ty::vector(Elem::of(dtype), target.machine().lanes(dtype) as u8);
     let zero = b.index(0);
     let end = b.index(turns);
     let init: Vec<_> = (0..12).map(|i| b.float(ty, f64::from(i))).collect();
@@ -24,7 +24,7 @@ pub fn peak(target: Target, dtype: DType) -> f64 {
         let at = b.index((i % 4) as i64 * i64::from(ty.lanes));
         b.store(out, at, sum);
     }
-    let timed = time(target, b.finish(), &[64 * dtype.size()]);
+    let timed = time(target, b.finish(), &[256 * dtype.size()]);
     2.0 * 12.0 * f64::from(ty.lanes) * turns as f64 / timed.seconds / 1e9
 }
 

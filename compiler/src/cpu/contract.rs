@@ -13,6 +13,8 @@
 
 mod pack;
 
+use std::cmp::Reverse;
+
 use dlc_ir::DType;
 
 use crate::kernel::build::KernelBuilder;
@@ -45,17 +47,37 @@ pub struct Blocking {
     pub block: (usize, usize, usize),
     /// Elements in a vector register.
     pub lanes: usize,
+    /// How often each element of A is repeated in its panel: once where loads broadcast, else in all lanes of a register.
+    pub copies: usize,
 }
 
 /// The unrolling of the innermost loop.
 const UNROLL: usize = 4;
 /// Blocks consist of whole vectors of the epilogue.
 const COLUMNS_UNIT: usize = 16;
-/// The largest rows or columns and depth of a block: a panel of A, with its elements replicated, stays in the first-level cache,
-/// and B's block in the second-level one, also for elements of eight bytes.
+/// The largest rows or columns and depth of a block: a panel of A stays in the first-level cache, and B's block in the second-level
+/// one, also for elements of eight bytes.
 const fn largest_block(machine: &Machine) -> (usize, usize) {
-    let depth = machine.l1_bytes / (machine.fma_chains * machine.vector_bytes);
+    let depth = if machine.broadcasts {
+        // Panels of A are small; those of B that stream past them are not.
+        machine.l1_bytes / 128
+    } else {
+        machine.l1_bytes / (machine.fma_chains * machine.vector_bytes)
+    };
     (machine.l2_bytes / (depth * 8), depth)
+}
+
+/// The register tiles to choose from, in rows and vectors of columns.
+fn tiles(machine: &Machine) -> Vec<(usize, usize)> {
+    let chains = machine.fma_chains;
+    if !machine.broadcasts {
+        // More accumulators than hide the latency only cause spills.
+        return vec![(4, chains / 4), (2, chains / 2), (chains, 1)];
+    }
+    // One register has the broadcast element of A; another one is left, since the instruction may need it.
+    let rows = |vectors: usize| (machine.vector_registers - 2 - vectors) / vectors;
+    let all = (1..=4).flat_map(|vectors| (1..=rows(vectors)).map(move |rows| (rows, vectors)));
+    all.filter(|(rows, vectors)| rows * vectors >= chains).collect()
 }
 
 /// The cost of the multiply-adds of a product.
@@ -68,16 +90,14 @@ impl Blocking {
     pub fn new(sizes: Sizes, machine: &Machine) -> Blocking {
         let width = machine.lanes(sizes.dtype);
         let costs = &machine.costs;
-        // In rows and vectors of columns. More accumulators than hide the latency only cause spills.
-        let chains = machine.fma_chains;
-        let tiles = [(4, chains / 4), (2, chains / 2), (chains, 1)];
         let (m, n) = (sizes.m.max(1), sizes.n.max(1));
         let cost = |&(rows, vectors): &(usize, usize)| {
             let tiles = m.div_ceil(rows) * n.div_ceil(vectors * width);
             let (loads, fmas) = ((rows + vectors) as Cost, (rows * vectors) as Cost);
-            tiles as Cost * (costs.load * loads).max(costs.fma * fmas)
+            // Of equally fast ones the largest, which loads least.
+            (tiles as Cost * (costs.load * loads).max(costs.fma * fmas), Reverse(fmas))
         };
-        let (rows, vectors) = tiles.into_iter().min_by_key(cost).expect("there are tiles");
+        let (rows, vectors) = tiles(machine).into_iter().min_by_key(cost).expect("there are tiles");
         Blocking::with_tile(sizes, (rows, vectors * width), machine)
     }
 
@@ -91,32 +111,29 @@ impl Blocking {
             size.div_ceil(blocks).next_multiple_of(unit)
         };
         let (side, most_depth) = largest_block(machine);
-        let mut block = (even(m, side, rows), even(n, side, COLUMNS_UNIT), even(k, most_depth, UNROLL));
+        let unit = tile.1.max(COLUMNS_UNIT);
+        let mut block = (even(m, side, rows), even(n, side, unit), even(k, most_depth, UNROLL));
         // Enough chunks for the threads of a large machine, if each has enough work, but not more: small blocks are packed more
         // often.
         let worth = (work(m, n, k, machine) / machine.costs.packing) as usize;
         let target = worth.min(machine.threads / 4).div_ceil(sizes.batch.max(1));
         while m.div_ceil(block.0) * n.div_ceil(block.1) < target {
-            let (by_rows, by_columns) = (block.0 > 4 * rows, block.1 > 2 * COLUMNS_UNIT);
+            let (by_rows, by_columns) = (block.0 > 4 * rows, block.1 > 2 * unit);
             if by_rows && (block.0 >= block.1 || !by_columns) {
                 block.0 = (block.0 / 2).next_multiple_of(rows);
             } else if by_columns {
-                block.1 = (block.1 / 2).next_multiple_of(COLUMNS_UNIT);
+                block.1 = (block.1 / 2).next_multiple_of(unit);
             } else {
                 break;
             }
         }
-        Blocking { sizes, tile, block, lanes: machine.lanes(sizes.dtype) }
+        let lanes = machine.lanes(sizes.dtype);
+        Blocking { sizes, tile, block, lanes, copies: if machine.broadcasts { 1 } else { lanes } }
     }
 
     /// The number of chunks that the kernel must be made with.
     pub fn chunks(&self) -> usize {
         (self.sizes.batch * self.row_blocks() * self.column_blocks()).max(1)
-    }
-
-    /// The replication of elements of A: the lanes of a register.
-    fn copies(&self) -> usize {
-        self.lanes
     }
 
     fn row_blocks(&self) -> usize {
@@ -151,8 +168,9 @@ pub enum Contiguous {
 }
 
 /// Emits the load of `lanes` elements, in the contraction's type: with consecutive `row`s if contiguous along the row, with
-/// consecutive `k`s if along k. If neither, `lanes` is 1.
-pub type LoadFn<'a> = dyn FnMut(&mut KernelBuilder, OperandElement, u8) -> Val + 'a;
+/// consecutive `k`s if along k. If neither, `lanes` is 1. Of the lanes only the first may be there: the last argument is their
+/// number.
+pub type LoadFn<'a> = dyn FnMut(&mut KernelBuilder, OperandElement, u8, Option<Val>) -> Val + 'a;
 
 /// Produces the elements of A or B.
 pub struct OperandSource<'a> {
@@ -188,7 +206,7 @@ pub fn contract(
     }
     let (rows, columns, depth) = blocking.block;
     let (tile_rows, tile_columns) = blocking.tile;
-    let a = b.scratch(dtype, tile_rows * depth * blocking.copies());
+    let a = b.scratch(dtype, tile_rows * depth * blocking.copies);
     let bb = b.scratch(dtype, columns * depth);
     let acc = b.scratch(dtype, rows * columns);
     b.chunk_loop(|b, chunk| {
@@ -208,7 +226,7 @@ pub fn contract(
             let length = extent(b, start, k, depth);
             let packing = Packing { dtype, lanes: blocking.lanes, depth, batch, start, length, total: k };
             packing.block(b, Panels { buf: bb, tile: tile_columns, size: n, copies: 1 }, column, width, &mut right);
-            let to = Panels { buf: a, tile: tile_rows, size: m, copies: blocking.copies() };
+            let to = Panels { buf: a, tile: tile_rows, size: m, copies: blocking.copies };
             b.repeat(zero, height, tile_rows as i64, |b, i| {
                 let (first, left_over) = (b.add(row, i), b.sub(height, i));
                 packing.panel(b, to, zero, (first, left_over), &mut left);
@@ -253,7 +271,7 @@ fn round_up(b: &mut KernelBuilder, x: Val, unit: usize) -> Val {
 fn tile(b: &mut KernelBuilder, blocking: &Blocking, (a, bb, acc): (Buf, Buf, Buf), (i, j): (Val, Val), length: Val) {
     let (_, pitch, depth) = blocking.block;
     let (rows, columns) = blocking.tile;
-    let lanes = blocking.copies();
+    let (lanes, copies) = (blocking.lanes, blocking.copies);
     let vectors = columns / lanes;
     let ty = Ty::vector(Elem::of(blocking.sizes.dtype), lanes as u8);
     let zero = b.index(0);
@@ -267,12 +285,21 @@ fn tile(b: &mut KernelBuilder, blocking: &Blocking, (a, bb, acc): (Buf, Buf, Buf
     let sums = b.fold(zero, length, UNROLL as i64, &init, |b, k, sums| {
         b.unrolled(UNROLL, sums, |b, u, sums| {
             let k = b.add(k, u);
-            let left = b.mul_const(k, (rows * lanes) as i64);
+            let left = b.mul_const(k, (rows * copies) as i64);
             let line = b.mul_const(k, columns as i64);
             let line = b.add(right, line);
             let vector = |b: &mut KernelBuilder, buf: Buf, base: Val, nth: usize| {
                 let offset = b.add_const(base, (nth * lanes) as i64);
                 b.load_lanes(buf, offset, lanes as u8)
+            };
+            // An element of A in all lanes.
+            let element = |b: &mut KernelBuilder, nth: usize| {
+                if copies > 1 {
+                    return vector(b, a, left, nth);
+                }
+                let offset = b.add_const(left, nth as i64);
+                let x = b.load(a, offset);
+                b.splat(x, lanes as u8)
             };
             let mut next = sums.to_vec();
             // FMA overwrites the register of its first factor: the operand with more vectors is loaded last, so that few copies
@@ -280,14 +307,14 @@ fn tile(b: &mut KernelBuilder, blocking: &Blocking, (a, bb, acc): (Buf, Buf, Buf
             if rows >= vectors {
                 let ys: Vec<Val> = (0..vectors).map(|v| vector(b, bb, line, v)).collect();
                 for r in 0..rows {
-                    let x = vector(b, a, left, r);
+                    let x = element(b, r);
                     for (v, &y) in ys.iter().enumerate() {
                         let sum = &mut next[r * vectors + v];
                         *sum = b.fma(x, y, *sum);
                     }
                 }
             } else {
-                let xs: Vec<Val> = (0..rows).map(|r| vector(b, a, left, r)).collect();
+                let xs: Vec<Val> = (0..rows).map(|r| element(b, r)).collect();
                 for v in 0..vectors {
                     let y = vector(b, bb, line, v);
                     for (r, &x) in xs.iter().enumerate() {

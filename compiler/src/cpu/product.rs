@@ -80,13 +80,13 @@ pub(crate) fn lower(
         }
         sum
     };
-    let mut load_left = |b: &mut KernelBuilder, e: contract::OperandElement, lanes: u8| {
+    let mut load_left = |b: &mut KernelBuilder, e: contract::OperandElement, lanes: u8, active: Option<Val>| {
         let index = at(b, left.1, e.batch, (rows, e.row), e.k);
-        b.load_access(Access { buf: left_buf, index, offset: 0, stride: 1, active: None }, lanes)
+        b.load_access(Access { buf: left_buf, index, offset: 0, stride: 1, active }, lanes)
     };
-    let mut load_right = |b: &mut KernelBuilder, e: contract::OperandElement, lanes: u8| {
+    let mut load_right = |b: &mut KernelBuilder, e: contract::OperandElement, lanes: u8, active: Option<Val>| {
         let index = at(b, right.1, e.batch, (columns, e.row), e.k);
-        b.load_access(Access { buf: right_buf, index, offset: 0, stride: 1, active: None }, lanes)
+        b.load_access(Access { buf: right_buf, index, offset: 0, stride: 1, active }, lanes)
     };
     let left_side = OperandSource { contiguous: along(left.1, rows), load: &mut load_left };
     let right_side = OperandSource { contiguous: along(right.1, columns), load: &mut load_right };

@@ -22,6 +22,8 @@ pub struct Machine {
     pub vector_registers: usize,
     /// Independent chains of vector multiply-adds that hide the latency of one.
     pub fma_chains: usize,
+    /// Whether loading an element into all lanes costs no more than loading a vector.
+    pub broadcasts: bool,
     /// Limit of the vectors in the unrolled body of an innermost loop.
     pub unrolled_vectors: usize,
     /// Size of the first-level data cache of a core.
@@ -39,6 +41,7 @@ impl Machine {
         vector_bytes: 16,
         vector_registers: 16,
         fma_chains: 8,
+        broadcasts: false,
         unrolled_vectors: 50,
         l1_bytes: 32 << 10,
         l2_bytes: 512 << 10,
@@ -47,10 +50,23 @@ impl Machine {
     };
 
     /// Vectors of 256 bits.
-    pub const X86_64_V3: Machine = Machine::PORTABLE;
+    pub const X86_64_V3: Machine = Machine {
+        vector_bytes: 32,
+        broadcasts: true,
+        costs: CostModel::X86_64_V3,
+        ..Machine::PORTABLE
+    };
 
     /// Vectors of 512 bits, and twice as many registers.
-    pub const X86_64_V4: Machine = Machine::PORTABLE;
+    pub const X86_64_V4: Machine = Machine {
+        vector_bytes: 64,
+        vector_registers: 32,
+        broadcasts: true,
+        unrolled_vectors: 100,
+        l2_bytes: 1 << 20,
+        costs: CostModel::X86_64_V4,
+        ..Machine::PORTABLE
+    };
 
     /// Lanes of a vector register.
     pub const fn lanes(&self, dtype: DType) -> usize {

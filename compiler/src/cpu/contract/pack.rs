@@ -36,13 +36,15 @@ impl Packing {
     pub fn block(&self, b: &mut KernelBuilder, to: Panels, row: Val, height: Val, side: &mut OperandSource<'_>) {
         let zero = b.index(0);
         // Contiguous neighbouring panels are packed together: their parts of a cache line are loaded at once.
-        let strip = side.contiguous == Contiguous::Row && to.size.is_multiple_of(COLUMNS_UNIT);
+        let strip = side.contiguous == Contiguous::Row
+            && to.tile < COLUMNS_UNIT
+            && to.size.is_multiple_of(COLUMNS_UNIT);
         let step = if strip { COLUMNS_UNIT } else { to.tile };
         b.repeat(zero, height, step as i64, |b, first| {
             let panel = b.mul_const(first, self.depth as i64);
             let begin = b.add(row, first);
             if strip {
-                self.by_rows(b, to, panel, begin, step, side);
+                self.by_rows(b, to, panel, begin, step, None, side);
                 for i in 0..step / to.tile {
                     let panel = b.add_const(panel, (i * to.tile * self.depth) as i64);
                     self.pad_depth(b, to, panel);
@@ -68,12 +70,12 @@ impl Packing {
         if side.contiguous == Contiguous::None {
             self.rows(b, to, panel, begin, count, side);
         } else if to.size.is_multiple_of(to.tile) {
-            self.whole(b, to, panel, begin, side);
+            self.whole(b, to, panel, begin, None, side);
         } else {
             let full = b.compare(Compare::Ge, left, whole);
-            b.when(full, |b| self.whole(b, to, panel, begin, side));
+            b.when(full, |b| self.whole(b, to, panel, begin, None, side));
             let partial = b.compare(Compare::Lt, left, whole);
-            b.when(partial, |b| self.rows(b, to, panel, begin, count, side));
+            b.when(partial, |b| self.whole(b, to, panel, begin, Some(left), side));
         }
         self.pad_depth(b, to, panel);
     }
@@ -85,11 +87,21 @@ impl Packing {
         b.store(to.buf, offset, value);
     }
 
-    /// All rows of a panel.
-    fn whole(&self, b: &mut KernelBuilder, to: Panels, panel: Val, begin: Val, side: &mut OperandSource<'_>) {
+    /// All rows of a panel, of which only some may exist: what is packed for the others is a number or another, since their results
+    /// are not used.
+    fn whole(
+        &self,
+        b: &mut KernelBuilder,
+        to: Panels,
+        panel: Val,
+        begin: Val,
+        left: Option<Val>,
+        side: &mut OperandSource<'_>,
+    ) {
         if side.contiguous == Contiguous::Row {
-            return self.by_rows(b, to, panel, begin, to.tile, side);
+            return self.by_rows(b, to, panel, begin, to.tile, left, side);
         }
+        let last = b.index(to.size as i64 - 1);
         // Squares with as many rows and columns as a register has lanes; the remainder of k one by one.
         let lanes = self.lanes;
         let zero = b.index(0);
@@ -104,8 +116,11 @@ impl Packing {
                 let at = b.add(self.start, k);
                 let lines: Vec<Val> = (0..group)
                     .map(|i| {
-                        let row = b.add_const(first, i as i64);
-                        (side.load)(b, OperandElement { batch: self.batch, row, k: at }, lanes as u8)
+                        let mut row = b.add_const(first, i as i64);
+                        if left.is_some() {
+                            row = b.binary(Binary::Min, row, last);
+                        }
+                        (side.load)(b, OperandElement { batch: self.batch, row, k: at }, lanes as u8, None)
                     })
                     .collect();
                 let offset = b.mul_const(k, to.tile as i64);
@@ -121,7 +136,8 @@ impl Packing {
             });
         });
         if !self.depth.is_multiple_of(lanes) || !self.total.is_multiple_of(lanes) {
-            self.elements(b, to, panel, begin, (end, whole), side);
+            let count = left.unwrap_or(end);
+            self.elements(b, to, panel, begin, (count, whole), side);
         }
     }
 
@@ -133,9 +149,12 @@ impl Packing {
         panel: Val,
         begin: Val,
         count: usize,
+        left: Option<Val>,
         side: &mut OperandSource<'_>,
     ) {
         let zero = b.index(0);
+        let actives: Vec<Option<Val>> =
+            (0..count).map(|done| left.map(|left| b.add_const(left, -(done as i64)))).collect();
         b.repeat(zero, self.length, 1, |b, k| {
             let line = b.mul_const(k, to.tile as i64);
             let line = b.add(panel, line);
@@ -144,7 +163,8 @@ impl Packing {
             while done < count {
                 let lanes = 1 << (count - done).ilog2().min(4);
                 let row = b.add_const(begin, done as i64);
-                let mut parts = vec![(side.load)(b, OperandElement { batch: self.batch, row, k: at }, lanes as u8)];
+                let element = OperandElement { batch: self.batch, row, k: at };
+                let mut parts = vec![(side.load)(b, element, lanes as u8, actives[done])];
                 while usize::from(b.ty(parts[0]).lanes) > to.tile {
                     parts = parts.into_iter().flat_map(|x| [b.half(x, false), b.half(x, true)]).collect();
                 }
@@ -181,7 +201,7 @@ impl Packing {
             let base = b.add(panel, r);
             b.repeat(from, self.length, 1, |b, k| {
                 let at = b.add(self.start, k);
-                let value = (side.load)(b, OperandElement { batch: self.batch, row, k: at }, 1);
+                let value = (side.load)(b, OperandElement { batch: self.batch, row, k: at }, 1, None);
                 let offset = b.mul_const(k, to.tile as i64);
                 let offset = b.add(base, offset);
                 self.put(b, to, offset, value);

@@ -81,7 +81,10 @@ impl Select<'_> {
     pub(super) fn upper_half(&mut self, x: Reg, full: Width) -> Reg {
         match full {
             Width::V512 => self.extract(Op::Vextractf64x4, full, Width::V256, x, 1),
-            Width::V256 => self.extract(Op::Vextractf128, full, Width::V128, x, 1),
+            Width::V256 => {
+                let op = if self.isa == Isa::Avx512 { Op::Vextractf32x4 } else { Op::Vextractf128 };
+                self.extract(op, full, Width::V128, x, 1)
+            }
             _ => self.one_imm(Op::Vpshufd, Width::V128, Rm::Reg(x), 0b1110),
         }
     }
@@ -96,7 +99,10 @@ impl Select<'_> {
     pub(super) fn join_halves(&mut self, low: Reg, high: Reg, full: Width) -> Reg {
         match full {
             Width::V512 => self.two_imm(Op::Vinsertf64x4, full, low, Rm::Reg(high), 1),
-            Width::V256 => self.two_imm(Op::Vinsertf128, full, low, Rm::Reg(high), 1),
+            Width::V256 => {
+                let op = if self.isa == Isa::Avx512 { Op::Vinsertf32x4 } else { Op::Vinsertf128 };
+                self.two_imm(op, full, low, Rm::Reg(high), 1)
+            }
             _ => self.two(Op::Vunpcklpd, full, low, Rm::Reg(high)),
         }
     }

@@ -126,6 +126,15 @@ fn count_uses(kernel: &Kernel) -> Vec<u32> {
 
 impl<'a> Select<'a> {
     fn push(&mut self, inst: Inst) {
+        debug_assert!(
+            match self.isa {
+                Isa::Avx512 => inst.op.has_evex() || !inst.op.classes().contains(&Class::Vector),
+                Isa::Avx2 => inst.op.is_v3(),
+            },
+            "{:?} is not of {:?}",
+            inst.op,
+            self.isa
+        );
         self.function.code.push(Code::Inst(inst));
     }
 
