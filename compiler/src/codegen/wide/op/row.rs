@@ -213,9 +213,9 @@ impl Row {
         self.widths >> width as u8 & 1 != 0
     }
 
-    /// Its masks are for vectors that it writes in registers, so that the lanes left out can be zero.
+    /// Whether the lanes that its mask leaves out can become zero, which needs a vector in a register as destination.
     pub fn zeroing(&self) -> bool {
-        self.masking && self.index.is_none() && self.classes[0] as u8 == Class::Vector as u8 && self.rm != Some(0)
+        self.masking && self.index.is_none() && self.classes[0] == Class::Vector
     }
 }
 
