@@ -158,7 +158,7 @@ fn is_encodable(inst: &Inst, row: &Row) -> bool {
     let may_zero = row.zeroing() && !(inst.mem.is_some() && row.rm == Some(0));
     let mask = match inst.mask {
         Some(mask) => inst.op.masks() && (1..8).contains(&mask.0) && (!inst.zeroing || may_zero),
-        None => !inst.zeroing && !(inst.op.clears_mask() && inst.op.has_evex()),
+        None => !(inst.zeroing || inst.op.clears_mask() && inst.op.has_evex()),
     };
     row.has(inst.width)
         && (registers && memory && mask)
