@@ -152,16 +152,21 @@ fn is_encodable(inst: &Inst, row: &Row) -> bool {
             let class = if row.index.is_some() { Class::Vector } else { Class::General };
             in_class(reg, class) && (class == Class::Vector || reg.0 != 4) && scale < 4
         });
-        base && index && (!mem.broadcast || row.broadcast != 0)
+        base && index && (!mem.broadcast || row.broadcast != 0) && (row.index.is_none() || mem.index.is_some())
     });
     special |= inst.mem.is_some_and(|mem| mem.broadcast);
+    // the destination of a gather, its indices and its mask are different registers
+    let gather = inst.op.clears_mask() && row.rm != Some(0);
+    let index = inst.mem.and_then(|mem| mem.index).map(|(reg, _)| reg);
+    let (target, mask) = (inst.regs[0], row.vvvv.map(|_| inst.regs[1]));
+    let distinct = !gather || (index != Some(target) && mask != Some(target) && index != mask);
     let may_zero = row.zeroing() && !(inst.mem.is_some() && row.rm == Some(0));
     let mask = match inst.mask {
         Some(mask) => inst.op.masks() && (1..8).contains(&mask.0) && (!inst.zeroing || may_zero),
         None => !(inst.zeroing || inst.op.clears_mask() && inst.op.has_evex()),
     };
     row.has(inst.width)
-        && (registers && memory && mask)
+        && (registers && memory && mask && distinct)
         && (!special || row.evex.is_some())
         && inst.imm.is_some() == inst.op.immediate()
         && if inst.mem.is_some() { inst.op.memory().is_some() } else { !inst.op.needs_memory() }
