@@ -51,8 +51,11 @@ fn write(inst: &Inst, out: &mut String) -> fmt::Result {
             _ => register(*regs.next().expect("there are 4"), operand.kind, width(inst), out)?,
         }
         if i == 0 {
-            if let Some(mask) = inst.mask {
-                write!(out, "{{k{}}}", mask.0)?;
+            match inst.mask {
+                // the mask of a gather or scatter is an operand, which it changes
+                Some(mask) if row.index.is_some() => write!(out, ",k{}", mask.0)?,
+                Some(mask) => write!(out, "{{k{}}}", mask.0)?,
+                None => {}
             }
             if inst.zeroing {
                 out.push_str("{z}");
@@ -124,6 +127,17 @@ fn register(reg: Reg, kind: Kind, width: Width, out: &mut String) -> fmt::Result
 
 fn memory(inst: &Inst, mem: &Mem, out: &mut String) -> fmt::Result {
     let row = inst.op.row();
+    let bytes = row.memory.bytes(inst.width);
+    // 64 bytes are implied by a destination of half of them
+    if row.sized && !mem.broadcast && bytes < 64 {
+        out.push_str(match bytes {
+            1 => "byte ptr ",
+            4 => "dword ptr ",
+            8 => "qword ptr ",
+            16 => "xmmword ptr ",
+            _ => "ymmword ptr ",
+        });
+    }
     out.push('[');
     match mem.base {
         Base::Register(reg) => register(reg, Kind::General64, Width::W64, out)?,
@@ -143,7 +157,7 @@ fn memory(inst: &Inst, mem: &Mem, out: &mut String) -> fmt::Result {
     }
     out.push(']');
     if mem.broadcast {
-        write!(out, "{{1to{}}}", row.memory.bytes(inst.width) / u32::from(row.broadcast))?;
+        write!(out, "{{1to{}}}", bytes / u32::from(row.broadcast))?;
     }
     Ok(())
 }

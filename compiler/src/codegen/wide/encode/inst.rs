@@ -1,7 +1,7 @@
 //! The encoding of one instruction.
 
 use super::Assembler;
-use crate::codegen::wide::inst::{Base, Inst, Mem, Width};
+use crate::codegen::wide::inst::{Base, Class, Inst, Mem, Reg, Width};
 use crate::codegen::wide::op::{Immediate, Map, Op, Row, W};
 
 /// Bytes, of which the first is the lowest.
@@ -127,6 +127,51 @@ impl Fields {
     }
 }
 
+/// Whether an instruction is one that the table allows. Others are bugs of selection or allocation.
+fn is_encodable(inst: &Inst, row: &Row) -> bool {
+    let skipped = inst.mem.and(row.rm);
+    let operands = (0..).zip(row.operands()).filter(|&(at, _)| skipped != Some(at));
+    // what only EVEX has
+    let mut special = inst.width == Width::V512 || inst.mask.is_some();
+    let mut in_class = |reg: Reg, class: Class| match class {
+        Class::General => reg.0 < 16,
+        Class::Mask => reg.0 < 8,
+        Class::Vector => {
+            special |= reg.0 >= 16;
+            reg.0 < 32
+        }
+    };
+    let registers = operands.zip(inst.regs).all(|((_, operand), reg)| in_class(reg, operand.kind.class()));
+    let memory = inst.mem.is_none_or(|mem| {
+        let base = match mem.base {
+            Base::Register(reg) => in_class(reg, Class::General),
+            Base::Stack => true,
+            Base::Pool => mem.index.is_none(),
+        };
+        let index = mem.index.is_none_or(|(reg, scale)| {
+            let class = if row.index.is_some() { Class::Vector } else { Class::General };
+            in_class(reg, class) && (class == Class::Vector || reg.0 != 4) && scale < 4
+        });
+        base && index && (!mem.broadcast || row.broadcast != 0) && (row.index.is_none() || mem.index.is_some())
+    });
+    special |= inst.mem.is_some_and(|mem| mem.broadcast);
+    // the destination of a gather, its indices and its mask are different registers
+    let gather = inst.op.clears_mask() && row.rm != Some(0);
+    let index = inst.mem.and_then(|mem| mem.index).map(|(reg, _)| reg);
+    let (target, mask) = (inst.regs[0], row.vvvv.map(|_| inst.regs[1]));
+    let distinct = !gather || (index != Some(target) && mask != Some(target) && index != mask);
+    let may_zero = row.zeroing() && !(inst.mem.is_some() && row.rm == Some(0));
+    let mask = match inst.mask {
+        Some(mask) => inst.op.masks() && (1..8).contains(&mask.0) && (!inst.zeroing || may_zero),
+        None => !(inst.zeroing || inst.op.clears_mask() && inst.op.has_evex()),
+    };
+    row.has(inst.width)
+        && (registers && memory && mask && distinct)
+        && (!special || row.evex.is_some())
+        && inst.imm.is_some() == inst.op.immediate()
+        && if inst.mem.is_some() { inst.op.memory().is_some() } else { !inst.op.needs_memory() }
+}
+
 /// The immediate operand as bytes, and the opcode, which may depend on it.
 fn immediate(inst: &Inst, row: &Row, is4: u32) -> (Bytes, u8) {
     let opcode = row.opcode;
@@ -179,7 +224,7 @@ impl Assembler {
     /// Appends an instruction: with VEX if it can be so encoded, else with EVEX.
     pub fn inst(&mut self, inst: &Inst) {
         let row = inst.op.row();
-        debug_assert!(row.has(inst.width), "{:?} has no width {:?}", inst.op, inst.width);
+        debug_assert!(is_encodable(inst, row), "{inst:?} has no encoding");
         if row.immediate == Immediate::Mov {
             return self.mov(inst);
         }
@@ -192,10 +237,7 @@ impl Assembler {
                 let bytes = if broadcast { u32::from(row.broadcast) } else { row.memory.bytes(inst.width) };
                 (fields.evex(inst, row, w), bytes.trailing_zeros())
             }
-            (vex, _) => {
-                debug_assert!(!special, "{:?} has no EVEX", inst.op);
-                (fields.vex(row, vex.map_or(0, |w| w.bit(inst.width))), 0)
-            }
+            (vex, _) => (fields.vex(row, vex.map_or(0, |w| w.bit(inst.width))), 0),
         };
         let (immediate, opcode) = immediate(inst, row, fields.is4);
         head.push(u32::from(opcode));

@@ -27,7 +27,7 @@ pub(super) const fn unary(opcode: u8, ext: u8) -> Row {
 
 /// Of one operand, which is read; the others are `rax` and `rdx`.
 pub(super) const fn wide_unary(ext: u8) -> [Row; 1] {
-    [Row::new(NP, Legacy, 0xf7, [rm(General)]).ext(ext).read()]
+    [Row::new(NP, Legacy, 0xf7, [rm(General)]).ext(ext).read().sized()]
 }
 
 /// The operands of BMI instructions: source before count.
@@ -61,7 +61,7 @@ pub(super) const fn to_flags(opcode: u8) -> [Row; 2] {
 
 /// Between a scalar of `size` bytes and a general register.
 pub(super) const fn to_scalar(prefix: Prefix) -> [Row; 1] {
-    [both(prefix, M0F, 0x2a, [reg(Xmm), vvvv(Xmm), rm(General)]).w(Width).widths(W32 | W64).unmasked()]
+    [both(prefix, M0F, 0x2a, [reg(Xmm), vvvv(Xmm), rm(General)]).w(Width).widths(W32 | W64).unmasked().sized()]
 }
 
 pub(super) const fn from_scalar(prefix: Prefix, size: u8) -> [Row; 1] {

@@ -174,6 +174,8 @@ pub(in super::super) struct Row {
     pub broadcast: u8,
     /// What the index of a gather or scatter is.
     pub index: Option<Kind>,
+    /// Whether the text names the size of the memory operand, which registers do not imply.
+    pub sized: bool,
     /// Whether it can be masked, if it has EVEX.
     pub masking: bool,
     /// Which operands are in ModRM.reg, VEX.vvvv, ModRM.rm, and the high bits of an immediate byte.
@@ -211,9 +213,9 @@ impl Row {
         self.widths >> width as u8 & 1 != 0
     }
 
-    /// Its masks are for vectors that it writes in registers, so that the lanes left out can be zero.
+    /// Whether the lanes that its mask leaves out can become zero, which needs a vector in a register as destination.
     pub fn zeroing(&self) -> bool {
-        self.masking && self.index.is_none() && self.classes[0] as u8 == Class::Vector as u8 && self.rm != Some(0)
+        self.masking && self.index.is_none() && self.classes[0] == Class::Vector
     }
 }
 
@@ -234,6 +236,7 @@ impl Row {
             memory: Size::Whole,
             broadcast: 0,
             index: None,
+            sized: false,
             masking: true,
             reg: None,
             vvvv: None,
@@ -297,6 +300,10 @@ impl Row {
 
     pub(super) const fn unmasked(self) -> Row {
         Row { masking: false, ..self }
+    }
+
+    pub(super) const fn sized(self) -> Row {
+        Row { sized: true, ..self }
     }
 
     pub(super) const fn long(self) -> Row {

@@ -16,7 +16,7 @@ use Immediate::{Dword, Mov, Signed};
 use Kind::{Eighth, Full, General, General8, General32, General64, Half, Mask, Quarter, Xmm, Ymm};
 use Map::{Legacy, M0F, M0F3A, M0F38};
 use Prefix::{NP, P66, PF2, PF3};
-use W::W1;
+use W::{W0, W1};
 
 /// A mnemonic, made of the name of an op: what is before its second capital.
 pub(super) struct Mnemonic {
@@ -93,8 +93,8 @@ ops! {
     AndImm = alu_imm(4);
     OrImm = alu_imm(1);
     XorImm = alu_imm(6);
-    CmpImm = [Row::new(NP, Legacy, 0x81, [rm(General)]).ext(7).immediate(Signed).read()];
-    TestImm = [Row::new(NP, Legacy, 0xf7, [rm(General)]).ext(0).immediate(Dword).read()];
+    CmpImm = [Row::new(NP, Legacy, 0x81, [rm(General)]).ext(7).immediate(Signed).read().sized()];
+    TestImm = [Row::new(NP, Legacy, 0xf7, [rm(General)]).ext(0).immediate(Dword).read().sized()];
     Imul = [Row::new(NP, M0F, 0xaf, [reg(General), rm(General)]).modify()];
     ImulImm = [Row::new(NP, Legacy, 0x69, [reg(General), rm(General)]).immediate(Signed)];
     Neg = [unary(0xf7, 3)];
@@ -117,13 +117,13 @@ ops! {
     Cdq = [Row::new(NP, Legacy, 0x99, []).widths(W32)];
     Cqo = [Row::new(NP, Legacy, 0x99, []).widths(W64)];
     // From a byte.
-    Movzx = [Row::new(NP, M0F, 0xb6, [reg(General), rm(General8)])];
+    Movzx = [Row::new(NP, M0F, 0xb6, [reg(General), rm(General8)]).sized()];
     Movsxd = [Row::new(NP, Legacy, 0x63, [reg(General64), rm(General32)]).widths(W64)];
     Tzcnt = [Row::new(PF3, M0F, 0xbc, [reg(General), rm(General)])];
     Popcnt = [Row::new(PF3, M0F, 0xb8, [reg(General), rm(General)])];
     Xchg = [Row::new(NP, Legacy, 0x87, [register(General), reg(General)]).modify()];
-    Prefetcht0 = [Row::new(NP, M0F, 0x18, [memory(Size::Bytes(1))]).ext(1).widths(W64).read()];
-    Ret = [Row::new(NP, Legacy, 0xc3, []).widths(W64)];
+    Prefetcht0 = [Row::new(NP, M0F, 0x18, [memory(Size::Bytes(1))]).ext(1).w(W0).widths(W64).read()];
+    Ret = [Row::new(NP, Legacy, 0xc3, []).w(W0).widths(W64)];
     Vzeroupper = [vex(NP, M0F, 0x77, []).widths(V128)];
 
     // Moves of vectors.
@@ -251,13 +251,13 @@ ops! {
 
     // Conversions.
     Vcvtps2pd = [four(NP, M0F, 0x5a, HALF)];
-    Vcvtpd2ps = [eight(P66, M0F, 0x5a, TO_HALF)];
+    Vcvtpd2ps = [eight(P66, M0F, 0x5a, TO_HALF).sized()];
     Vcvttps2dq = [four(PF3, M0F, 0x5b, RM)];
     Vcvtps2dq = [four(P66, M0F, 0x5b, RM)];
     Vcvtdq2ps = [four(NP, M0F, 0x5b, RM)];
     Vcvtdq2pd = [four(PF3, M0F, 0xe6, HALF)];
-    Vcvttpd2dq = [eight(P66, M0F, 0xe6, TO_HALF)];
-    Vcvtqq2ps = [evex(NP, M0F, 0x5b, TO_HALF).w(W1).broadcast(8)];
+    Vcvttpd2dq = [eight(P66, M0F, 0xe6, TO_HALF).sized()];
+    Vcvtqq2ps = [evex(NP, M0F, 0x5b, TO_HALF).w(W1).broadcast(8).sized()];
     Vcvtqq2pd = [evex(PF3, M0F, 0xe6, RM).w(W1).broadcast(8)];
     Vcvttps2qq = [evex(P66, M0F, 0x7a, HALF).broadcast(4)];
     Vcvttpd2qq = [evex(P66, M0F, 0x7a, RM).w(W1).broadcast(8)];
