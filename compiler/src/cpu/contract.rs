@@ -77,7 +77,8 @@ fn tiles(machine: &Machine) -> Vec<(usize, usize)> {
     // One register has the broadcast element of A; another one is left, since the instruction may need it.
     let rows = |vectors: usize| (machine.vector_registers - 2 - vectors) / vectors;
     let all = (1..=4).flat_map(|vectors| (1..=rows(vectors)).map(move |rows| (rows, vectors)));
-    all.filter(|(rows, vectors)| rows * vectors >= chains).collect()
+    // Panels of A are packed in powers of two, of which little is to be lost.
+    all.filter(|&(rows, vectors)| rows * vectors >= chains && 4 * rows >= 3 * rows.next_power_of_two()).collect()
 }
 
 /// The cost of the multiply-adds of a product.
@@ -134,6 +135,11 @@ impl Blocking {
     /// The number of chunks that the kernel must be made with.
     pub fn chunks(&self) -> usize {
         (self.sizes.batch * self.row_blocks() * self.column_blocks()).max(1)
+    }
+
+    /// The rows that a panel of A has for each k.
+    fn pitch(&self) -> usize {
+        if self.copies > 1 { self.tile.0 } else { self.tile.0.next_power_of_two() }
     }
 
     fn row_blocks(&self) -> usize {
@@ -206,7 +212,8 @@ pub fn contract(
     }
     let (rows, columns, depth) = blocking.block;
     let (tile_rows, tile_columns) = blocking.tile;
-    let a = b.scratch(dtype, tile_rows * depth * blocking.copies);
+    let pitch = blocking.pitch();
+    let a = b.scratch(dtype, pitch * depth * blocking.copies);
     let bb = b.scratch(dtype, columns * depth);
     let acc = b.scratch(dtype, rows * columns);
     b.chunk_loop(|b, chunk| {
@@ -225,8 +232,8 @@ pub fn contract(
         b.repeat(zero, end, depth as i64, |b, start| {
             let length = extent(b, start, k, depth);
             let packing = Packing { dtype, lanes: blocking.lanes, depth, batch, start, length, total: k };
-            packing.block(b, Panels { buf: bb, tile: tile_columns, size: n, copies: 1 }, column, width, &mut right);
-            let to = Panels { buf: a, tile: tile_rows, size: m, copies: blocking.copies };
+            packing.block(b, Panels { buf: bb, tile: tile_columns, pitch: tile_columns, size: n, copies: 1 }, column, width, &mut right);
+            let to = Panels { buf: a, tile: tile_rows, pitch, size: m, copies: blocking.copies };
             b.repeat(zero, height, tile_rows as i64, |b, i| {
                 let (first, left_over) = (b.add(row, i), b.sub(height, i));
                 packing.panel(b, to, zero, (first, left_over), &mut left);
@@ -285,7 +292,7 @@ fn tile(b: &mut KernelBuilder, blocking: &Blocking, (a, bb, acc): (Buf, Buf, Buf
     let sums = b.fold(zero, length, UNROLL as i64, &init, |b, k, sums| {
         b.unrolled(UNROLL, sums, |b, u, sums| {
             let k = b.add(k, u);
-            let left = b.mul_const(k, (rows * copies) as i64);
+            let left = b.mul_const(k, (blocking.pitch() * copies) as i64);
             let line = b.mul_const(k, columns as i64);
             let line = b.add(right, line);
             let vector = |b: &mut KernelBuilder, buf: Buf, base: Val, nth: usize| {

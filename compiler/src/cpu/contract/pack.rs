@@ -1,4 +1,4 @@
-//! Packs operands into panels: `[panel][k][tile][copies]`, padded with zeros in both directions.
+//! Packs operands into panels: `[panel][k][pitch][copies]`, padded with zeros in both directions.
 
 use dlc_ir::DType;
 
@@ -24,7 +24,10 @@ pub(super) struct Packing {
 #[derive(Clone, Copy)]
 pub(super) struct Panels {
     pub buf: Buf,
+    /// Rows of a panel.
     pub tile: usize,
+    /// Rows that are stored for each k, of which those beyond the tile are not used: so many that whole vectors are packed.
+    pub pitch: usize,
     /// Rows that the whole operand has.
     pub size: usize,
     /// The replication of each element.
@@ -65,11 +68,11 @@ impl Packing {
         (begin, left): (Val, Val),
         side: &mut OperandSource<'_>,
     ) {
-        let whole = b.index(to.tile as i64);
+        let whole = b.index(to.pitch as i64);
         let count = b.binary(Binary::Min, left, whole);
         if side.contiguous == Contiguous::None {
             self.rows(b, to, panel, begin, count, side);
-        } else if to.size.is_multiple_of(to.tile) {
+        } else if to.pitch == to.tile && to.size.is_multiple_of(to.tile) {
             self.whole(b, to, panel, begin, None, side);
         } else {
             let full = b.compare(Compare::Ge, left, whole);
@@ -99,16 +102,16 @@ impl Packing {
         side: &mut OperandSource<'_>,
     ) {
         if side.contiguous == Contiguous::Row {
-            return self.by_rows(b, to, panel, begin, to.tile, left, side);
+            return self.by_rows(b, to, panel, begin, to.pitch, left, side);
         }
         let last = b.index(to.size as i64 - 1);
-        // Squares with as many rows and columns as a register has lanes; the remainder of k one by one.
-        let lanes = self.lanes;
+        // Squares with as many rows and columns as a register has lanes, or as the panel has; the remainder of k one by one.
+        let lanes = self.lanes.min(to.pitch * to.copies);
         let zero = b.index(0);
         let whole = round_down(b, self.length, lanes);
         let group = if to.copies > 1 { 1 } else { lanes };
-        debug_assert!(to.tile.is_multiple_of(group), "tiles are whole vectors wide");
-        let end = b.index(to.tile as i64);
+        debug_assert!(to.pitch.is_multiple_of(group), "panels are whole vectors wide");
+        let end = b.index(to.pitch as i64);
         b.repeat(zero, end, group as i64, |b, r| {
             let first = b.add(begin, r);
             let base = b.add(panel, r);
@@ -123,14 +126,14 @@ impl Packing {
                         (side.load)(b, OperandElement { batch: self.batch, row, k: at }, lanes as u8, None)
                     })
                     .collect();
-                let offset = b.mul_const(k, to.tile as i64);
+                let offset = b.mul_const(k, to.pitch as i64);
                 let offset = b.add(base, offset);
                 let columns = match lines[..] {
                     [line] => (0..lanes).map(|lane| b.lane(line, lane as u8)).collect(),
                     _ => transpose(b, lines),
                 };
                 for (i, column) in columns.into_iter().enumerate() {
-                    let offset = b.add_const(offset, (i * to.tile) as i64);
+                    let offset = b.add_const(offset, (i * to.pitch) as i64);
                     self.put(b, to, offset, column);
                 }
             });
@@ -156,7 +159,7 @@ impl Packing {
         let actives: Vec<Option<Val>> =
             (0..count).map(|done| left.map(|left| b.add_const(left, -(done as i64)))).collect();
         b.repeat(zero, self.length, 1, |b, k| {
-            let line = b.mul_const(k, to.tile as i64);
+            let line = b.mul_const(k, to.pitch as i64);
             let line = b.add(panel, line);
             let at = b.add(self.start, k);
             let mut done = 0;
@@ -165,7 +168,7 @@ impl Packing {
                 let row = b.add_const(begin, done as i64);
                 let element = OperandElement { batch: self.batch, row, k: at };
                 let mut parts = vec![(side.load)(b, element, lanes as u8, actives[done])];
-                while usize::from(b.ty(parts[0]).lanes) > to.tile {
+                while usize::from(b.ty(parts[0]).lanes) > to.pitch {
                     parts = parts.into_iter().flat_map(|x| [b.half(x, false), b.half(x, true)]).collect();
                 }
                 if to.copies > 1 {
@@ -176,8 +179,8 @@ impl Packing {
                     parts = lanes;
                 }
                 for part in parts {
-                    let (nth, within) = (done / to.tile, done % to.tile);
-                    let offset = b.add_const(line, (nth * to.tile * self.depth + within) as i64);
+                    let (nth, within) = (done / to.pitch, done % to.pitch);
+                    let offset = b.add_const(line, (nth * to.pitch * self.depth + within) as i64);
                     self.put(b, to, offset, part);
                     done += usize::from(b.ty(part).lanes);
                 }
@@ -202,7 +205,7 @@ impl Packing {
             b.repeat(from, self.length, 1, |b, k| {
                 let at = b.add(self.start, k);
                 let value = (side.load)(b, OperandElement { batch: self.batch, row, k: at }, 1, None);
-                let offset = b.mul_const(k, to.tile as i64);
+                let offset = b.mul_const(k, to.pitch as i64);
                 let offset = b.add(base, offset);
                 self.put(b, to, offset, value);
             });
@@ -221,14 +224,14 @@ impl Packing {
     ) {
         let zero = b.index(0);
         self.elements(b, to, panel, begin, (count, zero), side);
-        if to.size.is_multiple_of(to.tile) {
+        if to.pitch == to.tile && to.size.is_multiple_of(to.tile) {
             return;
         }
-        let end = b.index(to.tile as i64);
+        let end = b.index(to.pitch as i64);
         b.repeat(count, end, 1, |b, r| {
             let base = b.add(panel, r);
             b.repeat(zero, self.length, 1, |b, k| {
-                let offset = b.mul_const(k, to.tile as i64);
+                let offset = b.mul_const(k, to.pitch as i64);
                 let offset = b.add(base, offset);
                 let nothing = b.float(Ty::scalar(Elem::of(self.dtype)), 0.0);
                 self.put(b, to, offset, nothing);
@@ -241,9 +244,9 @@ impl Packing {
         if self.total.is_multiple_of(UNROLL) {
             return;
         }
-        let begin = b.mul_const(self.length, to.tile as i64);
+        let begin = b.mul_const(self.length, to.pitch as i64);
         let end = round_up(b, self.length, UNROLL);
-        let end = b.mul_const(end, to.tile as i64);
+        let end = b.mul_const(end, to.pitch as i64);
         b.repeat(begin, end, 1, |b, i| {
             let offset = b.add(panel, i);
             let nothing = b.float(Ty::scalar(Elem::of(self.dtype)), 0.0);
