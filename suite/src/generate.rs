@@ -1,0 +1,81 @@
+//! Makes the files of a workload, where they are missing: weights, inputs, and the reference.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use dlc::{Compiler, Mode, Tensors, Type, inspect};
+
+use crate::Outcome;
+use crate::data::{Folder, REFERENCE};
+use crate::draw::{Stream, usual};
+use crate::reference;
+use crate::workload::{Kind, Workload};
+
+/// Makes the missing files of a workload; whether there were any.
+///
+/// # Errors
+/// If a file cannot be written, or the model does not run.
+pub fn complete(workload: &Workload, folder: &Folder) -> Outcome<bool> {
+    std::fs::create_dir_all(folder.path())?;
+    let (io, weights) = (folder.io_file(workload), folder.weights_file(workload));
+    if io.exists() && (weights.exists() || workload.weights.is_none()) {
+        return Ok(false);
+    }
+    // The reference is computed from inputs and weights: if either is missing, the inputs are made again.
+    let mut stream = Stream::named(&format!("{} inputs", workload.name));
+    let drawn = workload.inputs.iter().map(|(name, shape, draw)| (*name, stream.tensor(*draw, shape)));
+    let mut inputs: Tensors = drawn.collect();
+    save(&inputs, &io)?;
+    if !weights.exists() && !workload.weights.is_none() {
+        save(&draw_weights(workload, folder, &inputs)?, &weights)?;
+    }
+    if workload.unchecked.is_none() {
+        let (model, weights) = (workload.model(&folder.text())?, folder.weights(workload)?);
+        let reference = match workload.kind {
+            Kind::Infer => reference::inference(&model, &weights, &inputs)?,
+            Kind::Train => reference::training(&model, &weights, &inputs)?,
+            Kind::Decode => reference::text(&model, &weights, &inputs)?,
+        };
+        inputs.insert(REFERENCE, reference);
+        save(&inputs, &io)?;
+    }
+    Ok(true)
+}
+
+fn save(tensors: &Tensors, path: &Path) -> Outcome<()> {
+    Ok(tensors.save(path)?)
+}
+
+/// The weights of a workload's model, and the states that are stored with them.
+fn weight_types(workload: &Workload, folder: &Folder, inputs: &Tensors) -> Outcome<Vec<(String, Type)>> {
+    let mut model = workload.model(&folder.text())?;
+    let mut fields = inputs.clone();
+    match workload.kind {
+        Kind::Infer => {}
+        Kind::Train => drop(fields.remove("y")),
+        Kind::Decode => {
+            model = model.named("prefill");
+            let ids = inputs.require("ids")?;
+            fields.insert("ids", ids.reshape([ids.len()])?);
+        }
+    }
+    let sizes = inspect::sizes_by_inputs(&model, &fields, &[])?;
+    let request = inspect::request_for(&model, Mode::Infer, &sizes, &Compiler::new())?;
+    let weights = inspect::describe(&model, &request)?.weights;
+    // the cache of a generated text begins empty
+    let stored = weights.into_iter().filter(|w| workload.kind != Kind::Decode || !w.is_state);
+    Ok(stored.map(|w| (w.name.to_string(), w.ty)).collect())
+}
+
+fn draw_weights(workload: &Workload, folder: &Folder, inputs: &Tensors) -> Outcome<Tensors> {
+    let types = weight_types(workload, folder, inputs)?;
+    let one_axis = |(name, ty): &(String, Type)| Some(name.strip_suffix(".weight")?.to_owned()).filter(|_| ty.rank() == 1);
+    let norms: BTreeSet<String> = types.iter().filter_map(one_axis).collect();
+    let mut stream = Stream::named(workload.model);
+    let draw = |(name, ty): &(String, Type)| {
+        let own = workload.weights.into_iter().flatten().find(|(end, _)| name.ends_with(end)).map(|(_, draw)| *draw);
+        let norm = name.rsplit_once('.').is_some_and(|(layer, _)| norms.contains(layer));
+        (name.clone(), stream.tensor(own.unwrap_or_else(|| usual(name, ty, norm)), &ty.shape))
+    };
+    Ok(types.iter().map(draw).collect())
+}
