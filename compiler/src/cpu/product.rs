@@ -29,13 +29,33 @@ fn sizes(nest: &Nest, product: &Product) -> [usize; 4] {
     product.axes.each_ref().map(|axes| axes.iter().map(|&a| nest.extents[a]).fold(1, usize::saturating_mul))
 }
 
-fn is_large([_, m, n, k]: [usize; 4], machine: &Machine) -> bool {
-    m >= SIDE && n >= SIDE && k >= SIDE && contract::work(m, n, k, machine) >= machine.costs.packing
+/// Whether packing costs little beside the products. Where loads broadcast, a register tile takes elements from where they are: so
+/// packing them one by one never pays.
+fn is_worth(nest: &Nest, exprs: &ExprArena, product: &Product, machine: &Machine) -> bool {
+    let [_, m, n, k] = sizes(nest, product);
+    let vectors = [(product.left, 1), (product.right, 2)]
+        .iter()
+        .all(|&(factor, rows)| along(exprs, product, factor, rows) != Contiguous::None);
+    let is_large = m >= SIDE && n >= SIDE && k >= SIDE;
+    is_large && (vectors || !machine.broadcasts) && contract::work(m, n, k, machine) >= machine.costs.packing
+}
+
+/// Along what a factor is contiguous, whose rows or columns are the axes of a group.
+fn along(exprs: &ExprArena, product: &Product, factor: ExprId, group: usize) -> Contiguous {
+    let (_, offset) = read(exprs, factor);
+    match product.axes[group].as_slice() {
+        // A vector must not cross the innermost axis.
+        &[axis] if offset.coefficient(axis) == 1 => Contiguous::Row,
+        _ => match product.axes[3].as_slice() {
+            &[axis] if offset.coefficient(axis) == 1 => Contiguous::K,
+            _ => Contiguous::None,
+        },
+    }
 }
 
 /// Whether [`lower`] makes the kernel of a nest.
 pub(crate) fn applies(nest: &Nest, exprs: &ExprArena, machine: &Machine) -> bool {
-    recognize(nest, exprs).is_some_and(|product| is_large(sizes(nest, &product), machine))
+    recognize(nest, exprs).is_some_and(|product| is_worth(nest, exprs, &product, machine))
 }
 
 /// Makes the kernel of a nest that is a large matrix product; `None` if it is not.
@@ -48,7 +68,7 @@ pub(crate) fn lower(
 ) -> Option<Launch> {
     let product = recognize(nest, exprs)?;
     let [batch, m, n, k] = sizes(nest, &product);
-    if !is_large([batch, m, n, k], machine) {
+    if !is_worth(nest, exprs, &product, machine) {
         return None;
     }
     let blocking = contract::Blocking::new(Sizes { dtype: product.dtype, batch, m, n, k }, machine);
@@ -61,14 +81,6 @@ pub(crate) fn lower(
     let (left, right) = (read(exprs, product.left), read(exprs, product.right));
     let buffer = |source: Source| elements.buffers[source].expect("declared above");
     let (left_buf, right_buf) = (buffer(left.0), buffer(right.0));
-    let along = |offset: &AffineIndex, axes: &[usize]| match axes.last() {
-        // A vector must not cross the innermost axis.
-        Some(&axis) if axes.len() == 1 && offset.coefficient(axis) == 1 => Contiguous::Row,
-        _ => match depth.as_slice() {
-            &[axis] if offset.coefficient(axis) == 1 => Contiguous::K,
-            _ => Contiguous::None,
-        },
-    };
     let at = |b: &mut KernelBuilder, offset: &AffineIndex, batch: Val, row: (&[usize], Val), k: Val| {
         let groups = [(product.axes[0].as_slice(), batch), row, (depth.as_slice(), k)];
         let mut sum = b.index(offset.constant);
@@ -88,8 +100,8 @@ pub(crate) fn lower(
         let index = at(b, right.1, e.batch, (columns, e.row), e.k);
         b.load_access(Access { buf: right_buf, index, offset: 0, stride: 1, active }, lanes)
     };
-    let left_side = OperandSource { contiguous: along(left.1, rows), load: &mut load_left };
-    let right_side = OperandSource { contiguous: along(right.1, columns), load: &mut load_right };
+    let left_side = OperandSource { contiguous: along(exprs, &product, product.left, 1), load: &mut load_left };
+    let right_side = OperandSource { contiguous: along(exprs, &product, product.right, 2), load: &mut load_right };
     let mut store = |b: &mut KernelBuilder, cell: contract::Cell, value: Val| {
         let mut positions = unflatten(b, nest, &product.axes[0], cell.batch);
         positions.extend(unflatten(b, nest, rows, cell.row));
