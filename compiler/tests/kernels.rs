@@ -139,6 +139,38 @@ fn operations(dtype: DType, lanes: u8) {
     }
     if elem.is_float() {
         results.push((dtype, Box::new(|b, x, y| b.fma(x, y, x))));
+        results.push((
+            dtype,
+            Box::new(|b, x, y| {
+                // Where the operation is defined.
+                let ty = b.ty(x);
+                let least = b.float(ty, 0.1);
+                let size = b.unary(Unary::Abs, x);
+                let large = b.compare(Compare::Gt, size, least);
+                let x = b.select(large, x, least);
+                let n = b.unary(Unary::Nearest, y);
+                let (low, high) = (b.float(ty, -150.0), b.float(ty, 128.0));
+                let n = b.binary(Binary::Max, low, n);
+                let n = b.binary(Binary::Min, high, n);
+                let known = b.compare(Compare::Eq, n, n);
+                let n = b.select(known, n, low);
+                b.binary(Binary::Scale, x, n)
+            }),
+        ));
+        // Constants that are no NaN on either side.
+        for op in [Binary::Min, Binary::Max] {
+            for c in [0.0, -0.0, 1.5, f64::INFINITY] {
+                results.push((
+                    dtype,
+                    Box::new(move |b, x, y| {
+                        let ty = b.ty(x);
+                        let c = b.float(ty, c);
+                        let (p, q) = (b.binary(op, c, x), b.binary(op, y, c));
+                        b.add(p, q)
+                    }),
+                ));
+            }
+        }
         let int = if elem == Elem::F32 { (DType::I32, Elem::I32) } else { (DType::I64, Elem::I64) };
         results.push((int.0, Box::new(move |b, x, _| b.bitcast(x, int.1))));
     }

@@ -32,6 +32,16 @@ pub fn constant(c: Const) -> u64 {
     }
 }
 
+/// `2^n` for an integral n of the range of normal exponents: adding `1.5 * 2^bits` leaves the integer in the low bits.
+fn power_f32(n: f32) -> f32 {
+    f32::from_bits((n + 12_583_039.0).to_bits() << 23)
+}
+
+/// The same.
+fn power_f64(n: f64) -> f64 {
+    f64::from_bits((n + 6_755_399_441_056_767.0).to_bits() << 52)
+}
+
 macro_rules! unary_float {
     ($op:expr, $x:expr) => {
         match $op {
@@ -67,8 +77,12 @@ pub fn unary(op: Unary, elem: Elem, x: u64) -> u64 {
 }
 
 macro_rules! binary_float {
-    ($op:expr, $x:expr, $y:expr) => {
+    ($op:expr, $x:expr, $y:expr, $power:ident) => {
         match $op {
+            Binary::Scale => {
+                let first = ($y * 0.5).floor();
+                $x * $power(first) * $power($y - first)
+            }
             Binary::Add => $x + $y,
             Binary::Sub => $x - $y,
             Binary::Mul => $x * $y,
@@ -120,6 +134,7 @@ macro_rules! binary_int {
             Binary::Shl => $x.wrapping_shl($y as u32),
             Binary::Shr => $x.wrapping_shr($y as u32),
             Binary::ShrU => ($x as $unsigned).wrapping_shr($y as u32) as _,
+            Binary::Scale => unreachable!("the verifier admits it of floats only"),
         }
     };
 }
@@ -127,8 +142,8 @@ macro_rules! binary_int {
 /// One lane of [`Inst::Binary`](super::Inst::Binary).
 pub fn binary(op: Binary, elem: Elem, x: u64, y: u64) -> u64 {
     match elem {
-        Elem::F32 => f32_bits(binary_float!(op, f32_of(x), f32_of(y))),
-        Elem::F64 => binary_float!(op, f64_of(x), f64_of(y)).to_bits(),
+        Elem::F32 => f32_bits(binary_float!(op, f32_of(x), f32_of(y), power_f32)),
+        Elem::F64 => binary_float!(op, f64_of(x), f64_of(y), power_f64).to_bits(),
         Elem::I32 => {
             let (x, y) = (x as i32, y as i32);
             let result: i32 = binary_int!(op, x, y, u32);

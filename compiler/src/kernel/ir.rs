@@ -84,6 +84,9 @@ pub enum Binary {
     Shr,
     /// Logical shift right; the count is taken modulo the width.
     ShrU,
+    /// `x * 2^n`, rounded once, for floats x and n. It is defined where n is integral, 2 to the power of its halves is a normal number,
+    /// and `x * 2^floor(n / 2)` is one too; and it is NaN where x is.
+    Scale,
 }
 
 /// Comparisons. With a NaN all are false, but [`Compare::Ne`], which is true.

@@ -277,6 +277,7 @@ impl Checker<'_> {
                     Binary::Min | Binary::Max => true,
                     Binary::And | Binary::Or | Binary::Xor => !elem.is_float(),
                     Binary::Rem | Binary::Shl | Binary::Shr | Binary::ShrU => elem.is_int(),
+                    Binary::Scale => elem.is_float(),
                 };
                 ensure!(fits, "{op:?} of {}", elem.name());
             }

@@ -105,7 +105,13 @@ impl Lowering<'_, '_> {
                 Binary::Or | Binary::Max => this.b.ins().bor(x, y),
                 _ => this.b.ins().bxor(x, y),
             }),
-            Elem::F32 | Elem::F64 => self.map(ty, [x, y], |this, [x, y]| this.binary_float(op, ty, x, y)),
+            Elem::F32 | Elem::F64 => {
+                let is_number = self.constant(x).is_some_and(Const::is_number);
+                self.map(ty, [x, y], |this, [x, y]| match op {
+                    Binary::Min | Binary::Max => this.extreme(op, ty, x, y, is_number),
+                    _ => this.binary_float(op, ty, x, y),
+                })
+            }
             Elem::I32 | Elem::I64 => {
                 if ty == Ty::INDEX
                     && let Some(rep) = self.index_binary(op, x, y)
@@ -169,27 +175,60 @@ impl Lowering<'_, '_> {
         self.b.ins().imul_imm_s(x, c)
     }
 
+    /// `2^n` for an integral n of the range of normal exponents: adding `1.5 * 2^bits` leaves the integer in the low bits.
+    fn power_of_two(&mut self, ty: Ty, n: Value) -> Value {
+        let (magic, int, bits) = match ty.elem {
+            Elem::F32 => (12_583_039.0, Elem::I32, 23),
+            _ => (6_755_399_441_056_767.0, Elem::I64, 52),
+        };
+        let magic = self.make_const(Const::float(ty.elem, magic), ty.lanes);
+        let shifted = self.b.ins().fadd(n, magic);
+        let (int, float) = if ty.lanes == 1 {
+            (scalar_type(int), scalar_type(ty.elem))
+        } else {
+            (part_type(int), part_type(ty.elem))
+        };
+        let raw = self.cast(shifted, int);
+        let exponent = self.b.ins().ishl_imm_u(raw, bits);
+        self.cast(exponent, float)
+    }
+
     fn binary_float(&mut self, op: Binary, ty: Ty, x: Value, y: Value) -> Value {
         match op {
+            Binary::Scale => {
+                // In two steps, since 2^y may overflow or underflow where the result does not.
+                let half = self.make_const(Const::float(ty.elem, 0.5), ty.lanes);
+                let first = self.b.ins().fmul(y, half);
+                let first = self.b.ins().floor(first);
+                let second = self.b.ins().fsub(y, first);
+                let (first, second) = (self.power_of_two(ty, first), self.power_of_two(ty, second));
+                let product = self.b.ins().fmul(x, first);
+                self.b.ins().fmul(product, second)
+            }
             Binary::Add => self.b.ins().fadd(x, y),
             Binary::Sub => self.b.ins().fsub(x, y),
             Binary::Mul => self.b.ins().fmul(x, y),
             Binary::Div => self.b.ins().fdiv(x, y),
-            Binary::Min | Binary::Max => {
-                // Cranelift's own fmin and fmax take 7 to 9 instructions; it lowers this comparison and select to one.
-                let (p, q) = if op == Binary::Min { (x, y) } else { (y, x) };
-                let better = self.b.ins().fcmp(FloatCC::LessThan, p, q);
-                let first = if ty.lanes == 1 {
-                    self.b.ins().select(better, x, y)
-                } else {
-                    let better = self.cast(better, part_type(ty.elem));
-                    self.b.ins().bitselect(better, x, y)
-                };
-                let nan = self.b.ins().fcmp(FloatCC::Unordered, x, x);
-                self.choose(nan, x, first, ty.lanes)
-            }
             _ => unreachable!("the verifier admits {op:?} of integers only"),
         }
+    }
+
+    /// The smaller or the larger of two floats; whether x is known not to be NaN.
+    fn extreme(&mut self, op: Binary, ty: Ty, x: Value, y: Value, is_number: bool) -> Value {
+        // Cranelift's own fmin and fmax take 7 to 9 instructions; it lowers this comparison and select to one.
+        let (p, q) = if op == Binary::Min { (x, y) } else { (y, x) };
+        let better = self.b.ins().fcmp(FloatCC::LessThan, p, q);
+        let first = if ty.lanes == 1 {
+            self.b.ins().select(better, x, y)
+        } else {
+            let better = self.cast(better, part_type(ty.elem));
+            self.b.ins().bitselect(better, x, y)
+        };
+        if is_number {
+            return first;
+        }
+        let nan = self.b.ins().fcmp(FloatCC::Unordered, x, x);
+        self.choose(nan, x, first, ty.lanes)
     }
 
     /// `if c { x } else { y }`: a scalar, or a register, whose mask lanes are zero or all ones.

@@ -134,6 +134,15 @@ impl Const {
         }
     }
 
+    /// Whether this is not NaN.
+    pub fn is_number(self) -> bool {
+        match self {
+            Const::F32(bits) => !f32::from_bits(bits).is_nan(),
+            Const::F64(bits) => !f64::from_bits(bits).is_nan(),
+            Const::I32(_) | Const::I64(_) | Const::Bool(_) => true,
+        }
+    }
+
     /// `x` rounded to the floating-point or integer type `elem`.
     pub fn float(elem: Elem, x: f64) -> Const {
         match elem {

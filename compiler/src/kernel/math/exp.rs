@@ -55,10 +55,8 @@ fn power_of_two(b: &mut KernelBuilder, n: Val) -> Val {
 fn clamp(b: &mut KernelBuilder, x: Val, low: f64, high: f64) -> Val {
     let ty = b.ty(x);
     let (low, high) = (b.float(ty, low), b.float(ty, high));
-    let below = b.compare(Compare::Lt, x, low);
-    let x = b.select(below, low, x);
-    let above = b.compare(Compare::Gt, x, high);
-    b.select(above, high, x)
+    let x = b.binary(Binary::Max, low, x);
+    b.binary(Binary::Min, high, x)
 }
 
 /// `x - tail = n ln 2 + r`: returns `n` and `e^(r + tail) - 1`.
@@ -88,14 +86,8 @@ pub(super) fn exp_with(b: &mut KernelBuilder, x: Val, tail: Option<Val>) -> Val 
     let (n, e) = reduce(b, x, tail);
     let one = b.float(ty, 1.0);
     let p = b.add(e, one);
-    // In two steps, since 2^n may overflow or underflow where the result does not.
-    let half = b.float(ty, 0.5);
-    let first = b.mul(n, half);
-    let first = b.unary(Unary::Floor, first);
-    let second = b.sub(n, first);
-    let (first, second) = (power_of_two(b, first), power_of_two(b, second));
-    let p = b.mul(p, first);
-    b.mul(p, second)
+    // p is between 0.7 and 1.5, and 2^n may overflow or underflow where the result does not.
+    b.binary(Binary::Scale, p, n)
 }
 
 /// `e^x`.

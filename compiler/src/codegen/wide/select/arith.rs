@@ -198,6 +198,7 @@ impl Select<'_> {
 
     fn binary_float(&mut self, op: Binary, x: Val, y: Val, ty: Ty) -> Rep {
         let (ops, commutes) = match op {
+            Binary::Scale => return self.scale_float(x, y, ty),
             Binary::Add => ([Op::Vaddps, Op::Vaddpd, Op::Vaddss, Op::Vaddsd], true),
             Binary::Sub => ([Op::Vsubps, Op::Vsubpd, Op::Vsubss, Op::Vsubsd], false),
             Binary::Mul => ([Op::Vmulps, Op::Vmulpd, Op::Vmulss, Op::Vmulsd], true),
@@ -211,6 +212,9 @@ impl Select<'_> {
             return self.map_two(op_code, x, y, ty, commutes);
         }
         // The instruction gives the second operand where one is NaN, which is wrong where only the first is.
+        if self.constant_of(x).is_some_and(Const::is_number) {
+            return self.map_two(op_code, x, y, ty, false);
+        }
         let (width, _) = self.shape(ty);
         let xs = self.parts(x);
         let ys = self.operands(y);
@@ -222,6 +226,41 @@ impl Select<'_> {
                 self.where_nan(ty.elem, width, x, least)
             })
             .collect();
+        self.of_parts(ty, parts)
+    }
+
+    /// `x * 2^y`. Scalars are computed as vectors: no other lane is slow or raises anything.
+    fn scale_float(&mut self, x: Val, y: Val, ty: Ty) -> Rep {
+        let (width, _) = self.shape(ty);
+        let f32 = ty.elem == Elem::F32;
+        let (xs, ys) = (self.parts(x), self.parts(y));
+        if self.isa == Isa::Avx512 {
+            let op = if f32 { Op::Vscalefps } else { Op::Vscalefpd };
+            let parts = xs.into_iter().zip(ys).map(|(x, y)| self.two(op, width, x, Rm::Reg(y))).collect();
+            return self.of_parts(ty, parts);
+        }
+        // In two steps, since 2^y may overflow or underflow where the result does not.
+        let (round, add, sub, mul, shift, bits) = if f32 {
+            (Op::Vroundps, Op::Vaddps, Op::Vsubps, Op::Vmulps, Op::VpslldImm, 23)
+        } else {
+            (Op::Vroundpd, Op::Vaddpd, Op::Vsubpd, Op::Vmulpd, Op::VpsllqImm, 52)
+        };
+        // Adding this leaves the biased exponent in the low bits.
+        let magic = if f32 { 12_583_039.0 } else { 6_755_399_441_056_767.0 };
+        let (half, magic) = (self.uniform(Const::float(ty.elem, 0.5)), self.uniform(Const::float(ty.elem, magic)));
+        let mut scaled = |x: Reg, y: Reg| {
+            let halved = self.two(mul, width, y, Rm::Reg(half));
+            let first = self.one_imm(round, width, Rm::Reg(halved), FLOOR);
+            let second = self.two(sub, width, y, Rm::Reg(first));
+            let mut product = x;
+            for n in [first, second] {
+                let raw = self.two(add, width, n, Rm::Reg(magic));
+                let power = self.one_imm(shift, width, Rm::Reg(raw), bits);
+                product = self.two(mul, width, product, Rm::Reg(power));
+            }
+            product
+        };
+        let parts = xs.into_iter().zip(ys).map(|(x, y)| scaled(x, y)).collect();
         self.of_parts(ty, parts)
     }
 
