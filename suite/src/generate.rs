@@ -69,7 +69,8 @@ fn weight_types(workload: &Workload, folder: &Folder, inputs: &Tensors) -> Outco
 
 fn draw_weights(workload: &Workload, folder: &Folder, inputs: &Tensors) -> Outcome<Tensors> {
     let types = weight_types(workload, folder, inputs)?;
-    let one_axis = |(name, ty): &(String, Type)| Some(name.strip_suffix(".weight")?.to_owned()).filter(|_| ty.rank() == 1);
+    let one_axis =
+        |(name, ty): &(String, Type)| Some(name.strip_suffix(".weight")?.to_owned()).filter(|_| ty.rank() == 1);
     let norms: BTreeSet<String> = types.iter().filter_map(one_axis).collect();
     let mut stream = Stream::named(workload.model);
     let draw = |(name, ty): &(String, Type)| {

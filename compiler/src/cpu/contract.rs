@@ -58,12 +58,7 @@ const COLUMNS_UNIT: usize = 16;
 /// The largest rows or columns and depth of a block: a panel of A stays in the first-level cache, and B's block in the second-level
 /// one, also for elements of eight bytes.
 const fn largest_block(machine: &Machine) -> (usize, usize) {
-    let depth = if machine.broadcasts {
-        // Panels of A are small; those of B that stream past them are not.
-        machine.l1_bytes / 128
-    } else {
-        machine.l1_bytes / (machine.fma_chains * machine.vector_bytes)
-    };
+    let depth = machine.panel_depth();
     (machine.l2_bytes / (depth * 8), depth)
 }
 
@@ -232,7 +227,13 @@ pub fn contract(
         b.repeat(zero, end, depth as i64, |b, start| {
             let length = extent(b, start, k, depth);
             let packing = Packing { dtype, lanes: blocking.lanes, depth, batch, start, length, total: k };
-            packing.block(b, Panels { buf: bb, tile: tile_columns, pitch: tile_columns, size: n, copies: 1 }, column, width, &mut right);
+            packing.block(
+                b,
+                Panels { buf: bb, tile: tile_columns, pitch: tile_columns, size: n, copies: 1 },
+                column,
+                width,
+                &mut right,
+            );
             let to = Panels { buf: a, tile: tile_rows, pitch, size: m, copies: blocking.copies };
             b.repeat(zero, height, tile_rows as i64, |b, i| {
                 let (first, left_over) = (b.add(row, i), b.sub(height, i));

@@ -85,10 +85,12 @@ impl CostModel {
     };
 
     /// Vectors of 256 bits.
-    pub const X86_64_V3: CostModel = CostModel { mac: 20, tiled_operation: 38, packing: 10 << 22, ..CostModel::PORTABLE };
+    pub const X86_64_V3: CostModel =
+        CostModel { mac: 20, tiled_operation: 38, packing: 10 << 22, ..CostModel::PORTABLE };
 
     /// Vectors of 512 bits, which some machines execute as two halves.
-    pub const X86_64_V4: CostModel = CostModel { mac: 12, tiled_operation: 24, packing: 5 << 22, ..CostModel::PORTABLE };
+    pub const X86_64_V4: CostModel =
+        CostModel { mac: 12, tiled_operation: 24, packing: 5 << 22, ..CostModel::PORTABLE };
 
     /// The memory traffic of this many bytes.
     pub fn bytes(&self, bytes: usize) -> Cost {

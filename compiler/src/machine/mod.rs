@@ -50,12 +50,8 @@ impl Machine {
     };
 
     /// Vectors of 256 bits.
-    pub const X86_64_V3: Machine = Machine {
-        vector_bytes: 32,
-        broadcasts: true,
-        costs: CostModel::X86_64_V3,
-        ..Machine::PORTABLE
-    };
+    pub const X86_64_V3: Machine =
+        Machine { vector_bytes: 32, broadcasts: true, costs: CostModel::X86_64_V3, ..Machine::PORTABLE };
 
     /// Vectors of 512 bits, and twice as many registers.
     pub const X86_64_V4: Machine = Machine {
@@ -71,6 +67,17 @@ impl Machine {
     /// Lanes of a vector register.
     pub const fn lanes(&self, dtype: DType) -> usize {
         self.vector_bytes / dtype.size()
+    }
+
+    /// The depth of the packed blocks of a product.
+    pub const fn panel_depth(&self) -> usize {
+        if self.broadcasts {
+            // Panels of A are narrow, those of B that stream past them are not: together they fit.
+            self.l1_bytes / 128
+        } else {
+            // Elements of A are in all lanes of a register.
+            self.l1_bytes / (self.fma_chains * self.vector_bytes)
+        }
     }
 
     /// The number of vector registers that a vector of this many lanes takes.

@@ -183,11 +183,8 @@ impl Lowering<'_, '_> {
         };
         let magic = self.make_const(Const::float(ty.elem, magic), ty.lanes);
         let shifted = self.b.ins().fadd(n, magic);
-        let (int, float) = if ty.lanes == 1 {
-            (scalar_type(int), scalar_type(ty.elem))
-        } else {
-            (part_type(int), part_type(ty.elem))
-        };
+        let (int, float) =
+            if ty.lanes == 1 { (scalar_type(int), scalar_type(ty.elem)) } else { (part_type(int), part_type(ty.elem)) };
         let raw = self.cast(shifted, int);
         let exponent = self.b.ins().ishl_imm_u(raw, bits);
         self.cast(exponent, float)
@@ -259,6 +256,7 @@ impl Lowering<'_, '_> {
             Binary::Shl => self.b.ins().ishl(x, y),
             Binary::Shr => self.b.ins().sshr(x, y),
             Binary::ShrU => self.b.ins().ushr(x, y),
+            Binary::Scale => unreachable!("the verifier admits it of floats only"),
             Binary::Min | Binary::Max => {
                 let cc = if op == Binary::Min { IntCC::SignedLessThan } else { IntCC::SignedGreaterThan };
                 let better = self.b.ins().icmp(cc, x, y);

@@ -72,7 +72,8 @@ const NEVER: u32 = u32::MAX;
 /// Finds places for all virtual registers.
 pub(super) fn allocate(function: &Function, isa: Isa) -> Allocation {
     let lifetimes = lifetimes(function);
-    let mut order: Vec<u32> = (0..function.regs.len() as u32).filter(|&i| lifetimes[i as usize].start != NEVER).collect();
+    let mut order: Vec<u32> =
+        (0..function.regs.len() as u32).filter(|&i| lifetimes[i as usize].start != NEVER).collect();
     order.sort_by_key(|&i| lifetimes[i as usize].start);
     let vectors: Vec<u8> = (0..isa.vector_registers() as u8).collect();
     let mut allocation = Allocation { places: vec![], slots: 0, spare: [&[], &[], &[]] };

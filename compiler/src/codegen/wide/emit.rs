@@ -127,7 +127,13 @@ impl Emit<'_> {
         for (i, &n) in PARAMETERS.iter().enumerate() {
             let place = self.allocation.place(Reg(FIXED + i as u32));
             if place != Place::Nowhere {
-                copies.push(Copy { to: place, from: Place::Register(n), class: Class::General, bytes: 8, constant: None });
+                copies.push(Copy {
+                    to: place,
+                    from: Place::Register(n),
+                    class: Class::General,
+                    bytes: 8,
+                    constant: None,
+                });
             }
         }
         self.copy_all(copies);
@@ -243,7 +249,8 @@ impl Emit<'_> {
                 _ if how == Use::Write => Reg(u32::from(spare[i])),
                 (_, Some(before)) => registers[before],
                 (place, None) => {
-                    let n = *spare.get(taken[class as usize]).expect("as many registers are spare as operands may need");
+                    let n =
+                        *spare.get(taken[class as usize]).expect("as many registers are spare as operands may need");
                     taken[class as usize] += 1;
                     let (scratch, known) = (Reg(u32::from(n)), *self.function.reg(reg));
                     self.load(place, scratch, class, known.bytes, known.constant);
@@ -266,17 +273,27 @@ impl Emit<'_> {
         let Some(at) = inst.op.memory().filter(|_| inst.mem.is_none()) else { return };
         let reg = inst.regs[at];
         // An operand that is written is stored afterwards, and general registers and masks are loaded whole.
-        if !reg.is_virtual() || at == 0 && inst.op.dest() != super::op::Access::Read || inst.op.classes()[at] == Class::Mask {
+        if !reg.is_virtual()
+            || at == 0 && inst.op.dest() != super::op::Access::Read
+            || inst.op.classes()[at] == Class::Mask
+        {
             return;
         }
         let bytes = inst.op.memory_bytes(inst.width);
         let mem = match self.allocation.place(reg) {
             Place::Slot(offset) if bytes <= u32::from(self.function.reg(reg).bytes) => self.slot(offset),
             Place::Constant => {
-                let pool = |offset: u32, broadcast| Mem { base: Base::Pool, index: None, displacement: offset as i32, broadcast };
+                let pool = |offset: u32, broadcast| Mem {
+                    base: Base::Pool,
+                    index: None,
+                    displacement: offset as i32,
+                    broadcast,
+                };
                 match self.function.reg(reg).constant.expect("it is a constant") {
                     Constant::Whole { offset } if bytes <= self.isa.bytes() as u32 => pool(offset, false),
-                    Constant::Broadcast { offset, bytes: element } if bytes == u32::from(element) => pool(offset, false),
+                    Constant::Broadcast { offset, bytes: element } if bytes == u32::from(element) => {
+                        pool(offset, false)
+                    }
                     Constant::Broadcast { offset, bytes: element } if inst.op.broadcasts() == Some(element) => {
                         pool(offset, true)
                     }
@@ -307,9 +324,9 @@ impl Emit<'_> {
     fn copy_all(&mut self, mut copies: Copies) {
         copies.retain(|c| c.to != c.from);
         while !copies.is_empty() {
-            let free = copies
-                .iter()
-                .position(|c| !copies.iter().any(|o| o.from == c.to && o.class == c.class && o.from != Place::Constant));
+            let free = copies.iter().position(|c| {
+                !copies.iter().any(|o| o.from == c.to && o.class == c.class && o.from != Place::Constant)
+            });
             match free {
                 Some(i) => {
                     let copy = copies.swap_remove(i);

@@ -42,4 +42,3 @@ pub(super) fn width(bytes: usize) -> Width {
         _ => Width::V512,
     }
 }
-

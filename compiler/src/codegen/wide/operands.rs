@@ -20,7 +20,9 @@ impl Inst {
         match self.op.dest() {
             Access::Read => Use::Read,
             Access::Modify => Use::Modify,
-            Access::Write if self.mask.is_some() && !self.zeroing && !chooses && self.op.classes()[0] == Class::Vector => {
+            Access::Write
+                if self.mask.is_some() && !self.zeroing && !chooses && self.op.classes()[0] == Class::Vector =>
+            {
                 Use::Modify
             }
             Access::Write => Use::Write,

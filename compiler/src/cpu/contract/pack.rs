@@ -39,9 +39,8 @@ impl Packing {
     pub fn block(&self, b: &mut KernelBuilder, to: Panels, row: Val, height: Val, side: &mut OperandSource<'_>) {
         let zero = b.index(0);
         // Contiguous neighbouring panels are packed together: their parts of a cache line are loaded at once.
-        let strip = side.contiguous == Contiguous::Row
-            && to.tile < COLUMNS_UNIT
-            && to.size.is_multiple_of(COLUMNS_UNIT);
+        let strip =
+            side.contiguous == Contiguous::Row && to.tile < COLUMNS_UNIT && to.size.is_multiple_of(COLUMNS_UNIT);
         let step = if strip { COLUMNS_UNIT } else { to.tile };
         b.repeat(zero, height, step as i64, |b, first| {
             let panel = b.mul_const(first, self.depth as i64);

@@ -49,7 +49,19 @@ impl KernelBuilder {
         if ty == Ty::INDEX {
             return fold::index_binary(self, op, x, y);
         }
+        if ty.elem.is_float() && matches!(op, Binary::Min | Binary::Max) && self.is_ordinary(y) {
+            // A first operand that is not NaN is what emitters do best. Of two that are equal it makes no difference which.
+            return self.binary_raw(op, y, x);
+        }
         self.binary_raw(op, x, y)
+    }
+
+    /// Whether a value is a constant that is neither NaN nor a zero.
+    fn is_ordinary(&self, val: Val) -> bool {
+        let zeros = |c: &Const| {
+            matches!(c, Const::F32(bits) if bits << 1 == 0) || matches!(c, Const::F64(bits) if bits << 1 == 0)
+        };
+        matches!(self.inst(val), Some(Inst::Const(c)) if c.is_number() && !zeros(&c))
     }
 
     pub(in crate::kernel) fn binary_raw(&mut self, op: Binary, x: Val, y: Val) -> Val {

@@ -304,7 +304,8 @@ impl Select<'_> {
             [Op::Vfmadd231ps, Op::Vfmadd231pd, Op::Vfmadd231ss, Op::Vfmadd231sd],
         );
         // The multiplicand that may be memory comes second.
-        let (a, b) = if self.is_memory(a) && !self.is_memory(b) || self.constant_of(a).is_some() { (b, a) } else { (a, b) };
+        let (a, b) =
+            if self.is_memory(a) && !self.is_memory(b) || self.constant_of(a).is_some() { (b, a) } else { (a, b) };
         let free = |this: &Self, val: Val| this.dies(val) && !this.is_memory(val) && this.constant_of(val).is_none();
         // Which operand is overwritten, then the two others: the last may be memory.
         let (op, over, register, last) = if free(self, c) {

@@ -316,12 +316,7 @@ impl Select<'_> {
     }
 
     /// Applies an operation to lanes one by one, in memory.
-    pub(super) fn lane_by_lane(
-        &mut self,
-        vals: &[Val],
-        ty: Ty,
-        operation: impl Fn(&mut Self, &[Reg]) -> Reg,
-    ) -> Rep {
+    pub(super) fn lane_by_lane(&mut self, vals: &[Val], ty: Ty, operation: impl Fn(&mut Self, &[Reg]) -> Reg) -> Rep {
         let (width, count) = self.shape(ty);
         let bytes = ty.elem.bits() as i32 / 8;
         let mut slots: SmallVec<[i32; 3]> = SmallVec::new();
@@ -330,7 +325,8 @@ impl Select<'_> {
             let slot = (slots.len() * count * width.size()) as i32;
             for (i, part) in parts.into_iter().enumerate() {
                 self.push(
-                    Inst::new(Op::VmovupsStore, width, &[part]).with(Rm::Mem(Mem::stack(slot + (i * width.size()) as i32))),
+                    Inst::new(Op::VmovupsStore, width, &[part])
+                        .with(Rm::Mem(Mem::stack(slot + (i * width.size()) as i32))),
                 );
             }
             slots.push(slot);

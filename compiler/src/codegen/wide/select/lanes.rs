@@ -68,8 +68,7 @@ impl Select<'_> {
             self.one(op, width, from)
         } else {
             let x = self.general(x);
-            let (from, op) =
-                if wide { (Op::Vmovq, Op::Vpbroadcastq) } else { (Op::Vmovd, Op::Vpbroadcastd) };
+            let (from, op) = if wide { (Op::Vmovq, Op::Vpbroadcastq) } else { (Op::Vmovd, Op::Vpbroadcastd) };
             let low = self.new_vector(Width::V128);
             self.push(Inst::new(from, Width::V128, &[low, x]));
             self.one(op, width, Rm::Reg(low))
@@ -147,8 +146,7 @@ impl Select<'_> {
     /// The lowest lane of a vector of integers, in a general register.
     pub(super) fn to_general(&mut self, low: Reg, elem: Elem) -> Reg {
         let to = self.new_general();
-        let (op, width) =
-            if elem == Elem::I64 { (Op::VmovqStore, Width::V128) } else { (Op::VmovdStore, Width::V128) };
+        let (op, width) = if elem == Elem::I64 { (Op::VmovqStore, Width::V128) } else { (Op::VmovdStore, Width::V128) };
         self.push(Inst::new(op, width, &[to, low]));
         to
     }
@@ -189,9 +187,7 @@ impl Select<'_> {
         self.materialize(x);
         match self.rep(x).clone() {
             Rep::Mask(reg) => Rep::Mask(if upper { self.mask_part(reg, ty.lanes) } else { reg }),
-            Rep::Vector(parts) => {
-                Rep::Vector(self.half_of(&parts, upper, element_bytes(ty.elem), ty.lanes))
-            }
+            Rep::Vector(parts) => Rep::Vector(self.half_of(&parts, upper, element_bytes(ty.elem), ty.lanes)),
             Rep::Lanes(bytes, parts) => Rep::Lanes(bytes, self.half_of(&parts, upper, bytes, ty.lanes)),
             other => unreachable!("half of {other:?}"),
         }
@@ -253,7 +249,9 @@ impl Select<'_> {
                 // Numbers from `lanes` on are lanes of the second table.
                 let half = if upper { lanes / 2 } else { 0 };
                 let order = (0..lanes / 2).flat_map(|i| [half + i, lanes + half + i]);
-                let bytes_of = |i: u8| if bytes == 8 { u64::from(i).to_le_bytes().to_vec() } else { u32::from(i).to_le_bytes().to_vec() };
+                let bytes_of = |i: u8| {
+                    if bytes == 8 { u64::from(i).to_le_bytes().to_vec() } else { u32::from(i).to_le_bytes().to_vec() }
+                };
                 let order = self.whole(order.flat_map(bytes_of).collect());
                 let to = self.copy(x);
                 let op = if bytes == 8 { Op::Vpermt2pd } else { Op::Vpermt2ps };

@@ -15,9 +15,7 @@ impl Select<'_> {
     pub(super) fn mask(&mut self, val: Val) -> Reg {
         match *self.rep(val) {
             Rep::Mask(reg) => reg,
-            Rep::Const(c) => {
-                self.mask_of(if c == Const::Bool(true) { u16::MAX } else { 0 })
-            }
+            Rep::Const(c) => self.mask_of(if c == Const::Bool(true) { u16::MAX } else { 0 }),
             ref other => unreachable!("%{} is {other:?}, not a mask", val.0),
         }
     }
@@ -100,10 +98,7 @@ impl Select<'_> {
                 let (width, _) = shape(self.isa, bytes, ty.lanes);
                 let ones = self.uniform(Const::I32(-1));
                 let parts = self.mask_lanes(x, bytes);
-                Rep::Lanes(
-                    bytes,
-                    parts.into_iter().map(|x| self.two(Op::Vxorps, width, x, Rm::Reg(ones))).collect(),
-                )
+                Rep::Lanes(bytes, parts.into_iter().map(|x| self.two(Op::Vxorps, width, x, Rm::Reg(ones))).collect())
             }
         }
     }
@@ -130,10 +125,7 @@ impl Select<'_> {
                 let (width, _) = shape(self.isa, bytes, ty.lanes);
                 let op = by_elem([AND, OR, XOR][which], Elem::F32);
                 let (xs, ys) = (self.mask_lanes(x, bytes), self.mask_lanes(y, bytes));
-                Rep::Lanes(
-                    bytes,
-                    xs.into_iter().zip(ys).map(|(x, y)| self.two(op, width, x, Rm::Reg(y))).collect(),
-                )
+                Rep::Lanes(bytes, xs.into_iter().zip(ys).map(|(x, y)| self.two(op, width, x, Rm::Reg(y))).collect())
             }
         }
     }
@@ -258,10 +250,7 @@ impl Select<'_> {
             Rep::Lanes(bytes, parts) => {
                 let (width, _) = shape(self.isa, bytes, ty.lanes);
                 let ones = self.uniform(Const::I32(-1));
-                Rep::Lanes(
-                    bytes,
-                    parts.into_iter().map(|x| self.two(Op::Vxorps, width, x, Rm::Reg(ones))).collect(),
-                )
+                Rep::Lanes(bytes, parts.into_iter().map(|x| self.two(Op::Vxorps, width, x, Rm::Reg(ones))).collect())
             }
             other => unreachable!("{other:?} is not a boolean"),
         }
@@ -284,10 +273,7 @@ impl Select<'_> {
                 let (width, _) = shape(self.isa, bytes, ty.lanes);
                 let ys = self.mask_lanes(y, bytes);
                 let op = if or { Op::Vorps } else { Op::Vandps };
-                Rep::Lanes(
-                    bytes,
-                    xs.into_iter().zip(ys).map(|(x, y)| self.two(op, width, x, Rm::Reg(y))).collect(),
-                )
+                Rep::Lanes(bytes, xs.into_iter().zip(ys).map(|(x, y)| self.two(op, width, x, Rm::Reg(y))).collect())
             }
             other => unreachable!("{other:?} is not a boolean"),
         }

@@ -199,10 +199,7 @@ impl Select<'_> {
             }
             Isa::Avx2 => {
                 let zero = self.uniform(Const::I32(0));
-                Rep::Lanes(
-                    4,
-                    parts.into_iter().map(|x| self.two(Op::Vpcmpgtd, width, x, Rm::Reg(zero))).collect(),
-                )
+                Rep::Lanes(4, parts.into_iter().map(|x| self.two(Op::Vpcmpgtd, width, x, Rm::Reg(zero))).collect())
             }
         }
     }
@@ -519,9 +516,8 @@ impl Select<'_> {
             self.push(Inst::new(Op::VmovupsStore, width, &[reg]).with(Rm::Mem(at)));
         }
         let flat = self.flat(mem);
-        let addresses: SmallVec<[Mem; 16]> = (0..i64::from(ty.lanes))
-            .map(|lane| self.lane_address(flat, lane, access.stride * size as i64))
-            .collect();
+        let addresses: SmallVec<[Mem; 16]> =
+            (0..i64::from(ty.lanes)).map(|lane| self.lane_address(flat, lane, access.stride * size as i64)).collect();
         let one = |this: &mut Self, lane: i64| {
             let (load, store, width) = match size {
                 1 => (Op::Mov, Op::MovByteStore, Width::W32),

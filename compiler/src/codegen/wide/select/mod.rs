@@ -82,8 +82,7 @@ pub(super) fn select(kernel: &Kernel, isa: Isa) -> Function {
         prefixes: Vec::new(),
         scratch_layout: kernel.scratch_layout().0,
     };
-    let parameters: [Reg; PARAMETERS as usize] =
-        std::array::from_fn(|_| select.function.new_reg(Class::General, 8, 0));
+    let parameters: [Reg; PARAMETERS as usize] = std::array::from_fn(|_| select.function.new_reg(Class::General, 8, 0));
     select.reps[Kernel::BEGIN.0 as usize] = Rep::Scalar(parameters[1]);
     select.reps[Kernel::END.0 as usize] = Rep::Scalar(parameters[2]);
     select.statements(&kernel.body);
@@ -213,12 +212,7 @@ impl<'a> Select<'a> {
     fn check(&mut self, cond: Val, status: i32) {
         let failed = self.function.new_label();
         self.branch_if_not(cond, failed);
-        self.function.code.extend([
-            Code::RareBegin,
-            Code::Bind(failed),
-            Code::Return(status),
-            Code::RareEnd,
-        ]);
+        self.function.code.extend([Code::RareBegin, Code::Bind(failed), Code::Return(status), Code::RareEnd]);
     }
 
     fn unrolled(&mut self, l: &'a Loop) {
