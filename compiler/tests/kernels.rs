@@ -288,6 +288,26 @@ fn operations(dtype: DType, lanes: u8) {
 }
 
 #[test]
+fn elements_at_every_small_distance() {
+    for dtype in [DType::F32, DType::F64, DType::I32, DType::I64, DType::U8, DType::Bool] {
+        for (lanes, stride) in [2u8, 4, 8, 16].into_iter().flat_map(|l| (-2..=4i64).map(move |s| (l, s))) {
+            let distance = (i64::from(lanes) - 1) * stride;
+            let n = distance.unsigned_abs() as usize + 1;
+            let mut b = KernelBuilder::new(1);
+            let x = b.operand(dtype, n, AccessMode::Read);
+            let y = b.operand(dtype, usize::from(lanes), AccessMode::Write);
+            b.chunk_loop(|b, _| {
+                let (start, zero) = (b.index(-distance.min(0)), b.index(0));
+                let access = Access { buf: x, index: start, offset: 0, stride, active: None };
+                let elements = b.load_access(access, lanes);
+                b.store(y, zero, elements);
+            });
+            run(&b.finish(), &[samples(dtype, n, 9), vec![0; usize::from(lanes) * dtype.size()]]);
+        }
+    }
+}
+
+#[test]
 fn memory_forms() {
     for dtype in [DType::F32, DType::F64, DType::I32, DType::I64, DType::U8, DType::Bool] {
         for lanes in [1, 2, 4, 8, 16] {

@@ -132,6 +132,7 @@ impl Select<'_> {
                 let loaded = loaded.collect();
                 self.of_bytes(loaded, ty)
             }
+            2 if size > 1 && usize::from(ty.lanes * element_bytes(ty.elem)) >= 16 => self.load_every_second(mem, ty),
             stride => {
                 let flat = self.flat(mem);
                 if let Some(indices) = self.regular_indices(stride, ty, size) {
@@ -140,6 +141,44 @@ impl Select<'_> {
                 self.load_lanes(ty, dtype, |this, lane| this.lane_address(flat, lane, stride * size as i64))
             }
         }
+    }
+
+    /// Loads every second element: two registers of consecutive elements, which share one so that nothing beyond the last is read,
+    /// and one that picks lanes of them.
+    fn load_every_second(&mut self, mem: Mem, ty: Ty) -> Rep {
+        let (width, parts) = self.shape(ty);
+        let bytes = i32::from(element_bytes(ty.elem));
+        let lanes = width.bytes() as i32 / bytes;
+        let made = (0..parts as i32).map(|i| {
+            let at = |element: i32| Mem { displacement: mem.displacement + (2 * i * lanes + element) * bytes, ..mem };
+            let first = self.one(Op::Vmovups, width, Rm::Mem(at(0)));
+            let second = Rm::Mem(at(lanes - 1));
+            match (width, bytes) {
+                (Width::V128, 4) => self.two_imm(Op::Vshufps, width, first, second, 0b11_01_10_00),
+                (Width::V128, _) => self.two_imm(Op::Vshufpd, width, first, second, 0b10),
+                (_, 4) if self.isa == Isa::Avx2 => {
+                    let pairs = self.two_imm(Op::Vshufps, width, first, second, 0b11_01_10_00);
+                    self.one_imm(Op::VpermpdImm, width, Rm::Reg(pairs), 0b11_01_10_00)
+                }
+                (_, _) if self.isa == Isa::Avx2 => {
+                    let pairs = self.two_imm(Op::Vshufpd, width, first, second, 0b1010);
+                    self.one_imm(Op::VpermpdImm, width, Rm::Reg(pairs), 0b11_01_10_00)
+                }
+                (_, _) => {
+                    // Numbers from `lanes` on are lanes of the second table.
+                    let half = lanes / 2;
+                    let order = (0..half).map(|i| 2 * i).chain((0..half).map(|i| lanes + 2 * i + 1));
+                    let of = |i: i32| {
+                        if bytes == 8 { i64::from(i).to_le_bytes().to_vec() } else { i.to_le_bytes().to_vec() }
+                    };
+                    let order = self.whole(order.flat_map(of).collect());
+                    let op = if bytes == 8 { Op::Vpermt2pd } else { Op::Vpermt2ps };
+                    self.push(Inst::new(op, width, &[first, order]).with(second));
+                    first
+                }
+            }
+        });
+        Rep::Vector(made.collect())
     }
 
     /// A load of whole registers, which becomes part of the instruction that uses it if only one does.
