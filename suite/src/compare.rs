@@ -33,7 +33,13 @@ fn best(rows: &[Row]) -> BTreeMap<Key, &Row> {
     for row in rows {
         let key = (row.workload.clone(), row.peer.clone(), row.threads);
         let ms = |row: &Row| row.median_ms.unwrap_or(f64::INFINITY);
-        best.entry(key).and_modify(|kept| if ms(row) < ms(kept) { *kept = row }).or_insert(row);
+        best.entry(key)
+            .and_modify(|kept| {
+                if ms(row) < ms(kept) {
+                    *kept = row
+                }
+            })
+            .or_insert(row);
     }
     best
 }
@@ -88,8 +94,7 @@ mod tests {
         let before = [right("a", 1.0), right("b", 1.0), right("c", 1.0), right("d", 1.0), row("e", Some(false), None)];
         let after = [right("a", 1.04), right("b", 1.06), row("c", Some(false), None), row("e", Some(false), None)];
         let changes = changes(&before, &after);
-        let regressed: Vec<&str> =
-            changes.iter().filter(|c| c.regression.is_some()).map(|c| &c.name[..1]).collect();
+        let regressed: Vec<&str> = changes.iter().filter(|c| c.regression.is_some()).map(|c| &c.name[..1]).collect();
         assert_eq!(regressed, ["b", "c", "d"], "{changes:?}");
     }
 

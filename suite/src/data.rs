@@ -74,9 +74,12 @@ mod tests {
 
     #[test]
     fn short_names_become_full_ones() {
-        for (short, full) in
-            [("h0.qkv.w", "h0.qkv.weight"), ("stem.bn.v", "stem.bn.running_var"), ("w_ih", "w_ih"), ("fc.bias", "fc.bias")]
-        {
+        for (short, full) in [
+            ("h0.qkv.w", "h0.qkv.weight"),
+            ("stem.bn.v", "stem.bn.running_var"),
+            ("w_ih", "w_ih"),
+            ("fc.bias", "fc.bias"),
+        ] {
             assert_eq!(full_name(short), full);
         }
     }
