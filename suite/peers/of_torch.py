@@ -17,9 +17,9 @@ class Ops(torch.nn.Module):
         for name, value in weights.items():
             tensor = torch.from_numpy(value)
             if name.rsplit(".", 1)[-1].startswith("running_"):
-                self.register_buffer(name.replace(".", "-"), tensor)
+                self.register_buffer(name.replace(".", "__"), tensor)
             else:
-                self.register_parameter(name.replace(".", "-"), torch.nn.Parameter(tensor, requires_grad=trains))
+                self.register_parameter(name.replace(".", "__"), torch.nn.Parameter(tensor, requires_grad=trains))
 
     def forward(self, *inputs):
         return self.run(self, *inputs)
@@ -28,7 +28,7 @@ class Ops(torch.nn.Module):
         return name in self.names
 
     def w(self, name):
-        return getattr(self, name.replace(".", "-")) if name in self.names else None
+        return getattr(self, name.replace(".", "__")) if name in self.names else None
 
     relu, relu6, silu, gelu = map(staticmethod, (F.relu, F.relu6, F.silu, F.gelu))
     sigmoid = staticmethod(torch.sigmoid)

@@ -211,6 +211,7 @@ pub const ALL: &[Workload] = &[
     infer("gpt2_prefill", "gpt2", source!("gpt2"), &[("ids", &[1, 128], Ints(50257))], GPT2),
     Workload {
         kind: Kind::Decode,
+        slow: true,
         ..infer("gpt2_decode", "gpt2", source!("gpt2_decode"), &[("ids", &[1, 32], Ints(50257))], GPT2)
     },
     slow(train(
