@@ -20,6 +20,7 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PEERS = {"torch": "of_torch", "torch-compile": "of_torch", "jax": "of_jax", "ort": "of_onnx", "openvino": "of_onnx"}
+sys.dont_write_bytecode = True
 sys.path.insert(0, str(HERE))
 import measure  # noqa: E402
 import models  # noqa: E402
