@@ -45,8 +45,8 @@ fn figures(workload: &Workload, folder: &Folder, threads: usize, seconds: f64) -
     row.rss_load_mb = host::peak_memory();
     row.rss_peak_mb = row.rss_load_mb;
     let Some(reference) = reference else {
-        let why = workload.unchecked.unwrap_or("the file of inputs has no reference");
-        row.err = Some(Deviation::Reason(format!("unchecked: {why}")));
+        let why = format!("unchecked: no reference; `dlc-suite gen --slow {}` makes it", workload.name);
+        row.err = Some(Deviation::Reason(why));
         return Ok(row);
     };
     let worst = results.iter().map(|result| deviation(workload.kind, result, &reference)).fold(0.0, f64::max);
@@ -108,4 +108,54 @@ fn time(kind: Kind, subject: &mut dyn Subject, seconds: f64, row: &mut Row) -> O
     row.prefill_ms = Some(quantile(&prefill, 0.5)).filter(|ms| ms.is_finite());
     row.gflops_best = subject.flops().map(|flops| flops as f64 / least / 1e6);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::complete;
+
+    fn folder_of(workload: &Workload) -> (tempfile::TempDir, Folder) {
+        let guard = tempfile::tempdir().expect("a folder");
+        let folder = Folder::new(guard.path());
+        complete(workload, &folder, false).expect("it can be made");
+        (guard, folder)
+    }
+
+    #[test]
+    fn a_right_result_is_timed_and_a_wrong_one_is_not() {
+        let workload = Workload::named("gemv").expect("there is one");
+        let (_guard, folder) = folder_of(workload);
+        let threads = host::cores();
+        let row = run(workload, &folder, threads, 0.0);
+        assert_eq!(row.ok, Some(true), "{row}");
+        assert!(
+            row.median_ms.is_some() && row.min_ms <= row.median_ms && row.n >= 3 && row.load_s.is_some(),
+            "{row:?}"
+        );
+        // a reference that is a little off
+        let (mut inputs, reference) = folder.io(workload).expect("it is there");
+        let off = reference.expect("there is one").to_f64s().iter().map(|x| *x as f32 * 1.002).collect();
+        inputs.insert("ref", Tensor::new([1, 3072], off).expect("as many"));
+        inputs.save(folder.io_file(workload)).expect("written");
+        let row = run(workload, &folder, threads, 0.0);
+        assert!(row.ok == Some(false) && row.median_ms.is_none(), "{row:?}");
+        assert!(matches!(row.err, Some(Deviation::Number(err)) if err > 1e-3), "{row:?}");
+    }
+
+    #[test]
+    fn without_a_reference_nothing_is_timed() {
+        let workload = Workload { slow: true, ..*Workload::named("ew_16k").expect("there is one") };
+        let (_guard, folder) = folder_of(&workload);
+        let row = run(&workload, &folder, host::cores(), 0.0);
+        assert!(row.ok.is_none() && row.median_ms.is_none() && row.first_s.is_some(), "{row:?}");
+        assert!(row.to_string().contains("unchecked"), "{row}");
+    }
+
+    #[test]
+    fn what_cannot_run_is_a_row_too() {
+        let workload = Workload::named("gemv").expect("there is one");
+        let row = run(workload, &Folder::new("nowhere"), host::cores(), 0.0);
+        assert!(row.ok == Some(false) && matches!(row.err, Some(Deviation::Reason(_))), "{row:?}");
+    }
 }

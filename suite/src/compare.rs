@@ -12,19 +12,22 @@ pub const ALLOWED: f64 = 1.05;
 /// What names a row: its workload, the system, and the threads.
 type Key = (String, String, usize);
 
-/// The rows of a file of results, one JSON object a line. Other lines are skipped.
+/// The rows of a file of results, one JSON object a line. Lines of text, and objects about something else, are skipped.
 ///
 /// # Errors
-/// If it cannot be read, or has no rows.
+/// If it cannot be read, an object is damaged, or there are no rows.
 pub fn read(path: &Path) -> Outcome<Vec<Row>> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let rows = rows(&text);
+    let rows = rows(&text).map_err(|e| format!("{}: {e}", path.display()))?;
     if rows.is_empty() { Err(format!("{} has no rows of results", path.display()).into()) } else { Ok(rows) }
 }
 
-fn rows(text: &str) -> Vec<Row> {
-    let rows = text.lines().filter_map(|line| serde_json::from_str::<Row>(line).ok());
-    rows.filter(|row| !row.workload.is_empty()).collect()
+fn rows(text: &str) -> Result<Vec<Row>, String> {
+    let objects = text.lines().zip(1..).filter(|(line, _)| line.starts_with('{'));
+    let rows = objects.map(|(line, number)| {
+        serde_json::from_str::<Row>(line).map_err(|e| format!("line {number} is no row of results: {e}"))
+    });
+    rows.filter(|row| row.as_ref().map_or(true, |row| !row.workload.is_empty())).collect()
 }
 
 /// The row of each key: of several runs the one with the lowest median, since noise only adds.
@@ -112,6 +115,7 @@ mod tests {
     fn rows_survive_json() {
         let row = Row { err: Some(f64::INFINITY.into()), ..row("a", Some(false), Some(0.25)) };
         let text = format!("a line\n{}\n{{}}\n", serde_json::to_string(&row).expect("it has no infinity"));
-        assert_eq!(rows(&text), [row]);
+        assert_eq!(rows(&text), Ok(vec![row]));
+        assert!(rows("{\"workload\": \"a\", \"median_ms\": 0.1 2}").is_err());
     }
 }

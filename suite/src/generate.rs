@@ -1,7 +1,6 @@
 //! Makes the files of a workload, where they are missing: weights, inputs, and the reference.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use dlc::{Compiler, Mode, Tensors, Type, inspect};
 
@@ -11,39 +10,43 @@ use crate::draw::{Stream, usual};
 use crate::reference;
 use crate::workload::{Kind, Workload};
 
-/// Makes the missing files of a workload; whether there were any.
+/// Makes the missing files of a workload; whether there were any. A reference that takes minutes is made only if `slow`.
 ///
 /// # Errors
 /// If a file cannot be written, or the model does not run.
-pub fn complete(workload: &Workload, folder: &Folder) -> Outcome<bool> {
+pub fn complete(workload: &Workload, folder: &Folder, slow: bool) -> Outcome<bool> {
     std::fs::create_dir_all(folder.path())?;
     let (io, weights) = (folder.io_file(workload), folder.weights_file(workload));
-    if io.exists() && (weights.exists() || workload.weights.is_none()) {
-        return Ok(false);
+    let lacks_weights = workload.weights.is_some() && !weights.exists();
+    if io.exists() && !lacks_weights {
+        let (inputs, reference) = if slow && workload.slow { folder.io(workload)? } else { return Ok(false) };
+        return if reference.is_some() { Ok(false) } else { add_reference(workload, folder, inputs).map(|()| true) };
     }
     // The reference is computed from inputs and weights: if either is missing, the inputs are made again.
     let mut stream = Stream::named(&format!("{} inputs", workload.name));
     let drawn = workload.inputs.iter().map(|(name, shape, draw)| (*name, stream.tensor(*draw, shape)));
-    let mut inputs: Tensors = drawn.collect();
-    save(&inputs, &io)?;
-    if !weights.exists() && !workload.weights.is_none() {
-        save(&draw_weights(workload, folder, &inputs)?, &weights)?;
+    let inputs: Tensors = drawn.collect();
+    if lacks_weights {
+        draw_weights(workload, folder, &inputs)?.save(&weights)?;
     }
-    if workload.unchecked.is_none() {
-        let (model, weights) = (workload.model(&folder.text())?, folder.weights(workload)?);
-        let reference = match workload.kind {
-            Kind::Infer => reference::inference(&model, &weights, &inputs)?,
-            Kind::Train => reference::training(&model, &weights, &inputs)?,
-            Kind::Decode => reference::text(&model, &weights, &inputs)?,
-        };
-        inputs.insert(REFERENCE, reference);
-        save(&inputs, &io)?;
+    // a training reads its inputs from the file
+    inputs.save(&io)?;
+    if slow || !workload.slow {
+        add_reference(workload, folder, inputs)?;
     }
     Ok(true)
 }
 
-fn save(tensors: &Tensors, path: &Path) -> Outcome<()> {
-    Ok(tensors.save(path)?)
+/// Computes the reference, and writes the inputs with it.
+fn add_reference(workload: &Workload, folder: &Folder, mut inputs: Tensors) -> Outcome<()> {
+    let (model, weights) = (workload.model(&folder.text())?, folder.weights(workload)?);
+    let reference = match workload.kind {
+        Kind::Infer => reference::inference(&model, &weights, &inputs)?,
+        Kind::Train => reference::training(&model, &weights, &inputs)?,
+        Kind::Decode => reference::text(&model, &weights, &inputs)?,
+    };
+    inputs.insert(REFERENCE, reference);
+    Ok(inputs.save(folder.io_file(workload))?)
 }
 
 /// The weights of a workload's model, and the states that are stored with them.

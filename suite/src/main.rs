@@ -11,6 +11,7 @@ mod data;
 mod draw;
 mod generate;
 mod host;
+mod peak;
 mod reference;
 mod row;
 mod subject;
@@ -73,6 +74,9 @@ enum Verb {
         /// The workloads [default: all]
         #[arg(value_name = "NAME", value_parser = workload_named)]
         workloads: Vec<&'static Workload>,
+        /// Also references that take minutes
+        #[arg(long)]
+        slow: bool,
         #[command(flatten)]
         options: Options,
     },
@@ -85,6 +89,11 @@ enum Verb {
     },
     /// Time LeNet's training beside a process that keeps one core busy, and alone
     Contention {
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Measure what the machine can do: multiplications and additions by the width of vectors, and memory bandwidth
+    Peak {
         #[command(flatten)]
         options: Options,
     },
@@ -116,9 +125,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.verb {
         None => run(&cli.workloads, &cli.options),
-        Some(Verb::Gen { workloads, options }) => generate(&workloads, &options),
+        Some(Verb::Gen { workloads, slow, options }) => generate(&workloads, slow, &options),
         Some(Verb::Compare { before, after }) => compare(&before, &after),
         Some(Verb::Contention { options }) => contention(&options),
+        Some(Verb::Peak { options }) => peak(&options),
         Some(Verb::List) => {
             ALL.iter().for_each(|workload| println!("{}", workload.name));
             Ok(ExitCode::SUCCESS)
@@ -144,7 +154,7 @@ fn run(workloads: &[&'static Workload], options: &Options) -> Outcome<ExitCode> 
     }
     let mut wrong = false;
     for workload in or_all(workloads) {
-        let row = match generate::complete(workload, &settings.folder) {
+        let row = match generate::complete(workload, &settings.folder, false) {
             Ok(_) => children::run(workload, &settings),
             Err(error) => Row::failed(workload.name, settings.threads, format!("its data: {error}")),
         };
@@ -158,11 +168,11 @@ fn run(workloads: &[&'static Workload], options: &Options) -> Outcome<ExitCode> 
     Ok(if wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn generate(workloads: &[&'static Workload], options: &Options) -> Outcome<ExitCode> {
+fn generate(workloads: &[&'static Workload], slow: bool, options: &Options) -> Outcome<ExitCode> {
     let folder = options.settings().folder;
     for workload in or_all(workloads) {
         let start = Instant::now();
-        let made = generate::complete(workload, &folder).map_err(|e| format!("{}: {e}", workload.name))?;
+        let made = generate::complete(workload, &folder, slow).map_err(|e| format!("{}: {e}", workload.name))?;
         let done = if made { format!("made in {:.1} s", start.elapsed().as_secs_f64()) } else { "is there".to_owned() };
         println!("{:<21} {done}", workload.name);
     }
@@ -183,7 +193,7 @@ fn compare(before: &std::path::Path, after: &std::path::Path) -> Outcome<ExitCod
 fn contention(options: &Options) -> Outcome<ExitCode> {
     let settings = options.settings();
     if let Some(workload) = Workload::named("lenet_train") {
-        generate::complete(workload, &settings.folder)?;
+        generate::complete(workload, &settings.folder, false)?;
     }
     let result = contention::measure(&settings)?;
     if options.json {
@@ -192,6 +202,21 @@ fn contention(options: &Options) -> Outcome<ExitCode> {
         let contention::Contention { workload, threads, alone_ms, beside_ms, ratio } = result;
         println!("{workload}, {threads} threads: {alone_ms:.2} ms alone, {beside_ms:.2} ms beside a busy process");
         println!("ratio {ratio:.2}, of which at most {} is allowed", contention::ALLOWED);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn peak(options: &Options) -> Outcome<ExitCode> {
+    let threads = options.settings().threads;
+    if threads < host::cores() {
+        host::pin(threads);
+    }
+    for peak in peak::measure(threads) {
+        if options.json {
+            println!("{}", serde_json::to_string(&peak)?);
+        } else {
+            println!("{:<14} {} threads {:>8.1} {}", peak.what, peak.threads, peak.rate, peak.unit);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

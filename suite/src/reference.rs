@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dlc::{Compiler, DType, Graph, Mode, Model, Session, Stage, Tensor, Tensors, inspect};
+use dlc::{Compiler, DType, Graph, Mode, Model, Request, Session, Stage, Tensor, Tensors, inspect};
 
 use crate::Outcome;
 use crate::workload::{LOSSES, TOKENS};
@@ -44,14 +44,20 @@ pub fn inference(model: &Model, weights: &Tensors, inputs: &Tensors) -> Outcome<
 pub fn training(model: &Model, weights: &Tensors, inputs: &Tensors) -> Outcome<Tensor> {
     let model = model.clone().float(DType::F64)?;
     let compiler = Compiler::new();
-    let init = inspect::request_for(&model, Mode::Init, &[], &compiler)?;
-    let (init, _) = inspect::build(&compiler, &model, &init)?;
+    let request = |mode| -> Outcome<Request> {
+        let mut request = inspect::request_for(&model, mode, &[], &compiler)?;
+        // the data has f32
+        for ty in request.fields.values_mut().filter(|ty| ty.dtype.is_float()) {
+            ty.dtype = DType::F64;
+        }
+        Ok(request)
+    };
+    let (init, _) = inspect::build(&compiler, &model, &request(Mode::Init)?)?;
     let mut init = init.session();
     init.step()?;
     // initial states of the optimiser, and the weights of the file
     let values: Tensors = init.outputs().into_iter().chain(in_f64(weights)).collect();
-    let request = inspect::request_for(&model, Mode::Train, &[], &compiler)?;
-    let graph = inspect::lower(&model, &request)?;
+    let graph = inspect::lower(&model, &request(Mode::Train)?)?;
     let mut session = session(inspect::stage_graph(&compiler, &model, graph, Stage::Grad)?, &values)?;
     for (name, tensor) in in_f64(inputs).iter() {
         session.set_input(name, tensor)?;

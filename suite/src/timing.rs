@@ -18,6 +18,14 @@ pub struct Limits {
     pub calls: usize,
 }
 
+impl Limits {
+    /// The number of calls in a sample, where one takes so long: at least one, and few enough for 20 samples.
+    fn grouped(&self, one: Duration) -> usize {
+        let fit = SAMPLE.as_nanos() / one.as_nanos().max(100);
+        (fit as usize).clamp(1, (self.calls / self.samples.max(20)).max(1))
+    }
+}
+
 /// Milliseconds of a call in each sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples {
@@ -34,9 +42,7 @@ pub struct Samples {
 pub fn measure(limits: Limits, mut call: impl FnMut() -> Outcome<Option<f64>>) -> Outcome<Samples> {
     let start = Instant::now();
     call()?;
-    let one = start.elapsed().max(Duration::from_nanos(100));
-    let grouped = (SAMPLE.as_secs_f64() / one.as_secs_f64()) as usize;
-    let calls = grouped.clamp(1, (limits.calls / limits.samples.max(20)).max(1));
+    let calls = limits.grouped(start.elapsed());
     let mut ms = vec![];
     let start = Instant::now();
     loop {
@@ -82,11 +88,17 @@ mod tests {
     }
 
     #[test]
-    fn short_calls_are_grouped_and_calls_are_limited() {
-        let mut count = 0;
+    fn short_calls_are_grouped() {
         let limits = Limits { seconds: 0.0, samples: 10, calls: 1 << 30 };
-        let samples = measure(limits, || Ok(std::hint::black_box(None))).expect("it cannot fail");
-        assert!(samples.calls > 100 && samples.ms.len() >= 10, "{samples:?}");
+        for (one, calls) in [(0, 10_000), (999, 1001), (400_000, 2), (600_000, 1), (1 << 40, 1)] {
+            assert_eq!(limits.grouped(Duration::from_nanos(one)), calls, "{one} ns");
+        }
+        assert_eq!(Limits { calls: 300, ..limits }.grouped(Duration::ZERO), 15);
+    }
+
+    #[test]
+    fn calls_are_limited_and_what_counts_is_taken() {
+        let mut count = 0;
         let limits = Limits { seconds: 1e9, samples: 10, calls: 300 };
         let samples = measure(limits, || {
             count += 1;
@@ -94,5 +106,6 @@ mod tests {
         })
         .expect("it cannot fail");
         assert!(samples.ms.len() * samples.calls >= 300 && count <= 301, "{count} calls, {samples:?}");
+        assert_eq!(samples.ms.last(), Some(&f64::from(count)));
     }
 }
