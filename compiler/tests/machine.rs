@@ -67,7 +67,7 @@ type Change = (&'static str, fn(&mut Machine));
 
 #[test]
 fn every_number_of_the_machine_decides_something() {
-    let changes: [Change; 29] = [
+    let changes: [Change; 30] = [
         ("vector_bytes", |m| m.vector_bytes = 8),
         ("vector_registers", |m| m.vector_registers = 8),
         ("fma_chains", |m| m.fma_chains = 4),
@@ -79,6 +79,7 @@ fn every_number_of_the_machine_decides_something() {
         ("wake", |m| m.costs.wake = 0),
         ("chunk", |m| m.costs.chunk /= 16),
         ("packing", |m| m.costs.packing *= 1000),
+        ("block", |m| m.costs.block *= 1000),
         ("byte", |m| m.costs.byte *= 1000),
         ("simple", |m| m.costs.simple *= 10_000),
         ("mac", |m| m.costs.mac /= 40),

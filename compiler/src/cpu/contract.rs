@@ -111,7 +111,7 @@ impl Blocking {
         let mut block = (even(m, side, rows), even(n, side, unit), even(k, most_depth, UNROLL));
         // Enough chunks for the threads of a large machine, if each has enough work, but not more: small blocks are packed more
         // often.
-        let worth = (work(m, n, k, machine) / machine.costs.packing) as usize;
+        let worth = (work(m, n, k, machine) / machine.costs.block) as usize;
         let target = worth.min(machine.threads / 4).div_ceil(sizes.batch.max(1));
         while m.div_ceil(block.0) * n.div_ceil(block.1) < target {
             let (by_rows, by_columns) = (block.0 > 4 * rows, block.1 > 2 * unit);

@@ -17,6 +17,8 @@ pub struct CostModel {
     pub chunk: Cost,
     /// The least work of a product for which packing pays.
     pub packing: Cost,
+    /// The least work of a block of a product: of smaller ones, more is packed than they are worth.
+    pub block: Cost,
     /// One byte read or written by a kernel, in units of 1/1024 picosecond.
     pub byte: Cost,
 
@@ -64,6 +66,7 @@ impl CostModel {
         wake: 3_600_000,
         chunk: 9_830_400,
         packing: 40 << 22,
+        block: 40 << 22,
         byte: 25 << 10,
         simple: 35,
         mac: 40,
@@ -86,11 +89,11 @@ impl CostModel {
 
     /// Vectors of 256 bits.
     pub const X86_64_V3: CostModel =
-        CostModel { mac: 20, tiled_operation: 38, packing: 10 << 22, ..CostModel::PORTABLE };
+        CostModel { mac: 20, tiled_operation: 38, packing: 10 << 22, block: 10_000_000, ..CostModel::PORTABLE };
 
     /// Vectors of 512 bits, which some machines execute as two halves.
     pub const X86_64_V4: CostModel =
-        CostModel { mac: 12, tiled_operation: 24, packing: 5 << 22, ..CostModel::PORTABLE };
+        CostModel { mac: 12, tiled_operation: 24, packing: 5 << 22, block: 10_000_000, ..CostModel::PORTABLE };
 
     /// The memory traffic of this many bytes.
     pub fn bytes(&self, bytes: usize) -> Cost {
