@@ -96,12 +96,11 @@ impl Trainer {
         init.set_key(seed.cast_signed())?;
         init.step()?;
         let values = init.outputs();
-        let session = self.sizes.current_mut();
-        let mut names = session.signature().params().chain(session.signature().states()).map(|(name, _)| name);
-        if let Some(name) = names.find(|name| values.get(name).is_none()) {
-            return Err(TrainError::NoInitialValue(name.to_owned()));
+        let signature = self.session().signature();
+        for (name, _) in signature.params().chain(signature.states()) {
+            values.get(name).ok_or_else(|| TrainError::NoInitialValue(name.to_owned()))?;
         }
-        session.begin_with(&values)?;
+        self.sizes.current_mut().begin_with(&values)?;
         self.sizes.set_key(seed)?;
         self.sizes.clear_poison();
         self.step = 0;
