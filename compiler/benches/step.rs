@@ -181,10 +181,12 @@ fn measure(program: &Program, peak: f64) {
             continue;
         }
         let scale = if ty.rank() > 1 { 1.0 / (ty.shape[1..].iter().product::<usize>() as f64).sqrt() } else { 0.0 };
-        buffers[buffer].write(&Tensor::from_fn(ty.clone(), |_| {
+        buffers[buffer] = Tensor::from_fn(ty.clone(), |_| {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             Scalar::Float(((seed >> 33) as f64 / (1u64 << 31) as f64 - 0.5) * scale * 2.0)
-        }));
+        })
+        .memory()
+        .clone();
     }
     let mut workspace = Workspace::new(program, 1);
     let mut best = f64::INFINITY;

@@ -3,9 +3,9 @@
 #[path = "common/run.rs"]
 mod run;
 
-use dlc_compiler::options::Level;
+use dlc_compiler::options::{Backend, Level};
 use dlc_compiler::program::{ParallelFor, RunError, Workspace};
-use dlc_ir::{Graph, Tensor};
+use dlc_ir::{Graph, Memory, Tensor};
 use run::{NATIVE, build};
 
 /// A host with a bug.
@@ -73,7 +73,8 @@ fn every_chunk_runs_once_whatever_the_host_asks_for() {
     let (mut workspace, mut buffers) = (Workspace::new(&program, 2), program.buffers());
     for (i, wrong) in wrong_counts.into_iter().enumerate() {
         program.run(&mut workspace, &mut buffers, Some(&Wrong(wrong))).expect("it runs");
-        let found = buffers[0].read(graph.entry().ty(graph.entry().results[0].value)).expect("it has its size");
+        let found = Tensor::in_memory(program.signature().arguments[0].ty.clone(), buffers[0].clone())
+            .expect("it has its size");
         assert_eq!(found, Tensor::full(found.ty().clone(), dlc_ir::Scalar::Float(i as f64 + 1.0)), "wrong {i}");
     }
 }
@@ -97,6 +98,36 @@ fn a_workspace_of_another_program_is_refused() {
         let ran = program.run(&mut workspace, &mut buffers, None);
         assert!(matches!(ran, Err(RunError::Workspace { .. })), "{ran:?}");
         assert_eq!(program.run(&mut Workspace::new(program, 1), &mut buffers, None), Ok(()));
+    }
+}
+
+#[test]
+fn what_is_lent_is_read_in_place_and_never_written() {
+    let text = "func @f(%x: f32[64] input, %w: f32[64] state \"w\") -> (f32[64], f32[64] update %w) {
+  %0 = add %w, %x : f32[64]
+  %1 = mul %w, %x : f32[64]
+  return %1, %0
+}
+";
+    let graph: Graph = text.parse().expect("it is well-formed");
+    for backend in [NATIVE, Backend::Interpreter] {
+        let program = build(&graph, Level::Full, backend).expect("it compiles");
+        assert_eq!([0, 1, 2].map(|buffer| program.writes(buffer)), [false, true, true]);
+        let (x, w) = (Memory::of(vec![2f32; 64]), Memory::of(vec![3f32; 64]));
+        let (mut workspace, mut buffers) = (Workspace::new(&program, 1), program.buffers());
+        // both are shared with this test
+        (buffers[0], buffers[1]) = (x.clone(), w.clone());
+        for expected in [5f32, 7.0] {
+            program.run(&mut workspace, &mut buffers, None).expect("it runs");
+            assert_eq!(buffers[1].elements::<f32>(), Some(&[expected; 64][..]));
+        }
+        assert_eq!(buffers[0].as_ptr(), x.as_ptr());
+        assert_eq!((x.elements::<f32>(), w.elements::<f32>()), (Some(&[2f32; 64][..]), Some(&[3f32; 64][..])));
+        // a range of a file may begin anywhere
+        let bytes: Vec<u8> = vec![0; 4 * 64 + 4];
+        let odd = 1 + usize::from(!(bytes.as_ptr() as usize).is_multiple_of(2));
+        buffers[0] = Memory::lent(std::sync::Arc::new(bytes), odd..odd + 4 * 64);
+        assert_eq!(program.run(&mut workspace, &mut buffers, None), Err(RunError::Unaligned { buffer: 0 }));
     }
 }
 

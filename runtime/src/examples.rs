@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use dlc_ir::op::random_bits;
-use dlc_ir::{DType, Data, Scalar, Tensor, Type};
+use dlc_ir::{DType, Data, DataMut, Scalar, Tensor, Type};
 use indexmap::IndexMap;
 
 use crate::data::check::CheckError;
@@ -319,7 +319,7 @@ fn gathered(field: &Tensor, count: usize, positions: &[usize], old: Option<Tenso
     batch
 }
 
-fn copy_rows(from: &Data, count: usize, positions: &[usize], to: &mut Data) {
+fn copy_rows(from: Data<'_>, count: usize, positions: &[usize], to: DataMut<'_>) {
     fn rows<T: Copy>(from: &[T], count: usize, positions: &[usize], to: &mut [T]) {
         let size = from.len() / count;
         if size > 0 {
@@ -329,12 +329,12 @@ fn copy_rows(from: &Data, count: usize, positions: &[usize], to: &mut Data) {
         }
     }
     match (from, to) {
-        (Data::F32(from), Data::F32(to)) => rows(from, count, positions, to),
-        (Data::F64(from), Data::F64(to)) => rows(from, count, positions, to),
-        (Data::I32(from), Data::I32(to)) => rows(from, count, positions, to),
-        (Data::I64(from), Data::I64(to)) => rows(from, count, positions, to),
-        (Data::U8(from), Data::U8(to)) => rows(from, count, positions, to),
-        (Data::Bool(from), Data::Bool(to)) => rows(from, count, positions, to),
+        (Data::F32(from), DataMut::F32(to)) => rows(from, count, positions, to),
+        (Data::F64(from), DataMut::F64(to)) => rows(from, count, positions, to),
+        (Data::I32(from), DataMut::I32(to)) => rows(from, count, positions, to),
+        (Data::I64(from), DataMut::I64(to)) => rows(from, count, positions, to),
+        (Data::U8(from), DataMut::U8(to)) => rows(from, count, positions, to),
+        (Data::Bool(from), DataMut::Bool(to)) => rows(from, count, positions, to),
         _ => unreachable!("the batch was made with the dtype of its field"),
     }
 }

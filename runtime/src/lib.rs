@@ -43,6 +43,7 @@ pub mod examples;
 pub mod foreign;
 pub mod history;
 pub mod loader;
+mod mapped;
 mod near;
 mod pool;
 mod preparing;

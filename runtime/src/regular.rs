@@ -4,6 +4,8 @@ use std::fs::{self, File, FileType};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
+use dlc_ir::Memory;
+
 /// Opens a regular file. A link is followed.
 ///
 /// # Errors
@@ -24,6 +26,18 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = vec![];
     open(path)?.read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// The bytes of a regular file, in memory of their own.
+///
+/// # Errors
+/// As [`open`], and if there is no memory for them.
+pub fn memory(path: &Path) -> io::Result<Memory> {
+    let mut file = open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).map_err(|_| io::Error::from(ErrorKind::FileTooLarge))?;
+    let mut memory = Memory::try_new(length).map_err(|e| io::Error::new(ErrorKind::OutOfMemory, e))?;
+    file.read_exact(memory.bytes_mut())?;
+    Ok(memory)
 }
 
 /// The text of a regular file.

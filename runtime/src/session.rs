@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dlc_compiler::passes::{Parts, parts};
 use dlc_compiler::program::{Memory, ParallelFor, Program, RunError, Workspace, lend};
-use dlc_ir::{DType, Data, Element, Graph, Tensor, Type};
+use dlc_ir::{DType, DataMut, Element, Graph, Tensor, Type};
 
 use crate::preparing::Preparing;
 use crate::signature::{Signature, Target};
@@ -18,7 +18,9 @@ use error::{failure, fits, unknown};
 
 /// The memory of a program: its arguments, results and intermediate values, allocated once.
 ///
-/// Weights and states stay in the session from step to step, and a step that updates them does so in place. Inputs are copied in.
+/// Weights and states stay in the session from step to step, and a step that updates them does so in place. What no step changes is
+/// not copied: weights are those tensors that were set, shared with other sessions; the inputs of [`Session::run`] are read where
+/// they are; and outputs are the memory of the session until the next step, which takes new memory only if they are still in use.
 /// A session is for one thread at a time; any number of them share a program and a pool.
 ///
 /// A program's preparation is run once after weights were set, see [`Session::prepare`].
@@ -80,12 +82,16 @@ impl Session {
     }
 
     fn with_engine(signature: Signature, preparing: Option<Preparing>, engine: Engine) -> Result<Self, SessionError> {
-        let tensors = signature.arguments.iter().chain(&signature.outputs);
+        let arguments = signature.arguments.len();
+        let tensors = signature.arguments.iter().chain(&signature.outputs).enumerate();
         let mut bound = vec![false; signature.arguments.len()];
         // Keys are 0 initially, as is memory.
         signature.prepared().iter().chain(signature.keys()).for_each(|&argument| bound[argument] = true);
+        // other arguments have the memory of what is set
+        let own = |i: usize| i >= arguments || bound[i] || engine.writes(i);
+        let buffers = tensors.map(|(i, info)| Memory::try_new(if own(i) { info.ty.bytes() } else { 0 }));
         Ok(Session {
-            buffers: tensors.map(|info| Memory::try_new(info.ty.bytes())).collect::<Result<_, _>>()?,
+            buffers: buffers.collect::<Result<_, _>>()?,
             bound,
             preparing,
             updates: signature.results.iter().any(|r| matches!(r, Target::Argument(_))),
@@ -99,7 +105,9 @@ impl Session {
         &self.signature
     }
 
-    /// Sets the inputs, runs the program, and returns its outputs. [`Session::step`] is the same without allocation.
+    /// Sets the inputs, runs the program, and returns its outputs. Neither is copied: inputs are read where they are, and stay set
+    /// for [`Session::step`]; outputs have the memory of the session, which the next run uses again unless they are kept. (So a
+    /// tensor that was an input is copied when it is written; [`Session::set_input`] copies it beforehand, into the same memory each time.)
     ///
     /// # Errors
     /// If an input is unknown, missing or of another type, or the run fails.
@@ -108,7 +116,12 @@ impl Session {
         inputs: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
     ) -> Result<Tensors, SessionError> {
         let inputs: Vec<(&str, &Tensor)> = inputs.into_iter().collect();
-        self.set_inputs(&inputs)?;
+        self.check_inputs(&inputs)?;
+        for (name, tensor) in inputs {
+            if let Some(argument) = self.signature.input(name) {
+                self.put(argument, tensor);
+            }
+        }
         self.step()?;
         Ok(self.outputs())
     }
@@ -130,7 +143,12 @@ impl Session {
     /// # Errors
     /// If an input is unknown, duplicate, missing or of another type.
     pub fn set_inputs(&mut self, inputs: &[(&str, &Tensor)]) -> Result<(), SessionError> {
-        let signature = Arc::clone(&self.signature);
+        self.check_inputs(inputs)?;
+        inputs.iter().try_for_each(|(name, tensor)| self.set_input(name, tensor))
+    }
+
+    fn check_inputs(&self, inputs: &[(&str, &Tensor)]) -> Result<(), SessionError> {
+        let signature = &self.signature;
         for (i, (name, tensor)) in inputs.iter().enumerate() {
             let argument = signature.input(name).ok_or_else(|| unknown("input", name, signature.inputs()))?;
             fits("input", &signature.arguments[argument], tensor)?;
@@ -147,20 +165,21 @@ impl Session {
                 missing.filter(|(i, s)| if is_input(*i, &s.name) { !given(&s.name) } else { !self.bound[*i] });
             return Err(SessionError::Missing(missing.map(|(_, s)| (s.name.to_string(), s.ty.clone())).collect()));
         }
-        inputs.iter().try_for_each(|(name, tensor)| self.set_input(name, tensor))
+        Ok(())
     }
 
-    /// Sets an input for [`Session::step`]. It stays set until it is set again; [`Session::run`] takes all of them.
+    /// Sets an input for [`Session::step`], by copying it. It stays set until it is set again; [`Session::run`] takes all of them.
     ///
     /// # Errors
     /// If the name is unknown or the type differs.
     pub fn set_input(&mut self, name: &str, tensor: &Tensor) -> Result<(), SessionError> {
         let signature = Arc::clone(&self.signature);
         let argument = signature.input(name).ok_or_else(|| unknown("input", name, signature.inputs()))?;
-        self.set("input", argument, tensor)
+        fits("input", &signature.arguments[argument], tensor)?;
+        self.copy(argument, tensor.memory())
     }
 
-    /// Sets a weight.
+    /// Sets a weight. It is not copied, unless steps update it.
     ///
     /// # Errors
     /// If the name is unknown or the type differs.
@@ -192,7 +211,26 @@ impl Session {
 
     fn set(&mut self, kind: &'static str, argument: usize, tensor: &Tensor) -> Result<(), SessionError> {
         fits(kind, &self.signature.arguments[argument], tensor)?;
-        self.buffers[argument].write(tensor);
+        if self.engine.writes(argument) {
+            return self.copy(argument, tensor.memory());
+        }
+        self.put(argument, tensor);
+        Ok(())
+    }
+
+    /// Makes an argument the tensor itself. If steps update it, the next one copies it.
+    fn put(&mut self, argument: usize, tensor: &Tensor) {
+        self.buffers[argument] = tensor.memory().clone();
+        self.written(argument);
+    }
+
+    /// Copies an argument into memory of the session's own.
+    fn copy(&mut self, argument: usize, from: &Memory) -> Result<(), SessionError> {
+        let to = &mut self.buffers[argument];
+        if to.len() != from.len() || !to.is_own() {
+            *to = Memory::try_new(from.len())?;
+        }
+        to.bytes_mut().copy_from_slice(from.bytes());
         self.written(argument);
         Ok(())
     }
@@ -242,7 +280,7 @@ impl Session {
     }
 
     /// Runs the program on the arguments that are set. Weights and states are updated in place. Nothing is allocated, except by
-    /// [`Session::prepare`].
+    /// [`Session::prepare`], and for outputs of earlier steps that are still in use.
     ///
     /// # Errors
     /// If an argument was never set, or a check fails at run time. If something was updated before the failure, weights and
@@ -257,6 +295,11 @@ impl Session {
             return Err(SessionError::Missing(missing.map(|(s, _)| (s.name.to_string(), s.ty.clone())).collect()));
         }
         self.prepare()?;
+        for (memory, info) in self.buffers[self.signature.arguments.len()..].iter_mut().zip(&self.signature.outputs) {
+            if !memory.is_own() {
+                *memory = Memory::try_new(info.ty.bytes())?;
+            }
+        }
         let (done, intact) = match &mut self.engine {
             Engine::Native { program, workspace, pool } => {
                 let done = program.run(workspace, &mut self.buffers, Some(&**pool as &dyn ParallelFor));
@@ -280,7 +323,7 @@ impl Session {
         self.poisoned = false;
     }
 
-    /// An output of the last step.
+    /// An output of the last step, which is not copied.
     pub fn output(&self, name: &str) -> Option<Tensor> {
         self.signature.output(name).map(|i| self.read_output(i))
     }
@@ -312,25 +355,26 @@ impl Session {
         fits("output", &self.signature.outputs[i], into)?;
         let memory = &self.buffers[self.signature.arguments.len() + i];
         match into.data_mut() {
-            Data::F32(to) => copy(memory, to),
-            Data::F64(to) => copy(memory, to),
-            Data::I32(to) => copy(memory, to),
-            Data::I64(to) => copy(memory, to),
-            Data::U8(to) => copy(memory, to),
-            Data::Bool(to) => to.iter_mut().zip(memory.bytes()).for_each(|(to, byte)| *to = *byte != 0),
+            DataMut::F32(to) => copy(memory, to),
+            DataMut::F64(to) => copy(memory, to),
+            DataMut::I32(to) => copy(memory, to),
+            DataMut::I64(to) => copy(memory, to),
+            DataMut::U8(to) => copy(memory, to),
+            DataMut::Bool(to) => to.iter_mut().zip(memory.bytes()).for_each(|(to, byte)| *to = *byte != 0),
+            // a dtype that is newer than this code
             _ => *into = self.read_output(i),
         }
         Ok(())
     }
 
-    /// All outputs of the last step.
+    /// All outputs of the last step. They are not copied: the next step takes new memory for those that are still in use.
     pub fn outputs(&self) -> Tensors {
         let outputs = self.signature.outputs.iter().enumerate();
         outputs.map(|(i, info)| (&*info.name, self.read_output(i))).collect()
     }
 
     fn read_output(&self, i: usize) -> Tensor {
-        read(&self.buffers[self.signature.arguments.len() + i], &self.signature.outputs[i].ty)
+        read(self.buffers[self.signature.arguments.len() + i].clone(), &self.signature.outputs[i].ty)
     }
 
     /// The current value of a weight.
@@ -356,7 +400,29 @@ impl Session {
     }
 
     fn read(&self, argument: usize) -> Tensor {
-        read(&self.buffers[argument], &self.signature.arguments[argument].ty)
+        let mut memory = self.buffers[argument].clone();
+        let ty = &self.signature.arguments[argument].ty;
+        if memory.len() != ty.bytes() {
+            // it was never set
+            memory = Memory::new(ty.bytes());
+        } else if self.engine.writes(argument) {
+            // copied now, or the next step would have to
+            let mut copy = Memory::new(memory.len());
+            copy.bytes_mut().copy_from_slice(memory.bytes());
+            memory = copy;
+        }
+        read(memory, ty)
+    }
+}
+
+impl Engine {
+    /// Whether steps write an argument.
+    fn writes(&self, argument: usize) -> bool {
+        match self {
+            Engine::Native { program, .. } => program.writes(argument),
+            // it makes new tensors
+            Engine::Reference { .. } => false,
+        }
     }
 }
 
@@ -365,12 +431,13 @@ fn signature(graph: &Graph, preparing: Option<&Preparing>) -> Signature {
     Signature::of(graph.entry(), preparing.map_or(&[], Preparing::prepared))
 }
 
-fn read(memory: &Memory, ty: &Type) -> Tensor {
-    memory.read(ty).expect("the memory of a tensor has the size of its type")
+fn read(memory: Memory, ty: &Type) -> Tensor {
+    Tensor::in_memory(ty.clone(), memory).expect("the memory of a tensor has the size of its type")
 }
 
 fn interpret(graph: &Graph, signature: &Signature, buffers: &mut [Memory]) -> Result<(), SessionError> {
-    let arguments: Vec<Tensor> = signature.arguments.iter().zip(&*buffers).map(|(s, m)| read(m, &s.ty)).collect();
+    let arguments: Vec<Tensor> =
+        signature.arguments.iter().zip(&*buffers).map(|(s, m)| read(m.clone(), &s.ty)).collect();
     let results = graph.interpret(&arguments)?;
     for (target, result) in signature.results.iter().zip(&results) {
         let index = match *target {
@@ -378,7 +445,7 @@ fn interpret(graph: &Graph, signature: &Signature, buffers: &mut [Memory]) -> Re
             Target::Argument(i) => i,
             Target::Nowhere => continue,
         };
-        buffers[index].write(result);
+        buffers[index] = result.memory().clone();
     }
     Ok(())
 }

@@ -76,7 +76,8 @@ impl Tensors {
         data::write(path.as_ref(), self)
     }
 
-    /// Reads a file of named tensors: `.safetensors` or `.npz`, by its extension.
+    /// Reads a file of named tensors: `.safetensors` or `.npz`, by its extension. A large safetensors file is not copied: it is mapped, so
+    /// do not overwrite it in place while its tensors are used. (A file that is replaced, as [`Tensors::save`] does, stays what it was.)
     ///
     /// # Errors
     /// If the file is missing, damaged, or of another kind.

@@ -303,6 +303,22 @@ fn a_safetensors_header_names_nothing_twice() {
 
 #[cfg(unix)]
 #[test]
+fn a_large_file_of_weights_is_mapped_and_outlives_its_replacement() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.safetensors");
+    let tensors = |x: f32| Tensors::from_iter([("w", Tensor::new([1 << 19], vec![x; 1 << 19]).unwrap())]);
+    tensors(1.0).save(&path).unwrap();
+    let one = Tensors::load(&path).unwrap();
+    tensors(2.0).save(&path).unwrap();
+    let mut two = Tensors::load(&path).unwrap();
+    assert!(one == tensors(1.0) && two == tensors(2.0));
+    // what is written is a copy, and not the file
+    let dlc_ir::DataMut::F32(elements) = two.get_mut("w").unwrap().data_mut() else { unreachable!("it is f32") };
+    elements.fill(3.0);
+    assert!(two == tensors(3.0) && Tensors::load(&path).unwrap() == tensors(2.0));
+}
+
+#[test]
 fn only_regular_files_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = |name: &str| {

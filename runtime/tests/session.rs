@@ -171,6 +171,56 @@ fn sessions_of_one_program_run_side_by_side() {
     });
 }
 
+#[test]
+fn nothing_is_copied_that_a_step_does_not_change() {
+    let (graph, program) =
+        program(&LAYER.replace(", f32[200,300] update %w", "").replace("return %1, %2, %5, %7", "return %1, %2, %7"));
+    let (x, w) = (numbers([64, 300]), numbers([200, 300]));
+    let at = |tensor: &Tensor| tensor.memory().as_ptr();
+    for mut session in [Session::new(program, Arc::new(Pool::new(2))), Session::reference(graph).unwrap()] {
+        session.set_param("fc.weight", &w).unwrap();
+        session.set_state("step", &Tensor::scalar(0i64)).unwrap();
+        assert_eq!(at(&session.param("fc.weight").unwrap()), at(&w));
+        let first = session.run([("x", &x)]).unwrap();
+        let (place, expected) = (at(&first["y"]), first["y"].to_f64s());
+        // what is still in use stays what it is
+        let second = session.run([("x", &x)]).unwrap();
+        assert_ne!(at(&second["y"]), place);
+        assert_eq!(first["y"].to_f64s(), expected);
+        let before = session.state("step").unwrap();
+        session.step().unwrap();
+        assert_eq!((before, session.state("step").unwrap()), (Tensor::scalar(2i64), Tensor::scalar(3i64)));
+    }
+}
+
+#[test]
+fn outputs_that_are_no_longer_used_are_written_again() {
+    let (_, program) = program(LAYER);
+    let x = numbers([64, 300]);
+    let mut session = layer(program, 1);
+    let place = session.run([("x", &x)]).unwrap()["y"].memory().as_ptr();
+    for _ in 0..3 {
+        assert_eq!(session.run([("x", &x)]).unwrap()["y"].memory().as_ptr(), place);
+    }
+}
+
+#[test]
+fn a_tensor_that_was_an_input_or_a_weight_is_its_owners() {
+    let (_, program) = program(PREPARED);
+    let mut session = Session::new(program, Arc::new(Pool::new(1)));
+    session.set_state("step", &Tensor::scalar(0i64)).unwrap();
+    let (mut x, mut w) = (numbers([64, 300]), numbers([200, 300]));
+    session.set_param("fc.weight", &w).unwrap();
+    let expected = session.run([("x", &x)]).unwrap();
+    for tensor in [&mut x, &mut w] {
+        let dlc_ir::DataMut::F32(elements) = tensor.data_mut() else { unreachable!("it is f32") };
+        elements.fill(0.0);
+    }
+    session.step().unwrap();
+    assert_eq!(session.outputs(), expected);
+    assert_eq!(session.param("fc.weight").unwrap(), numbers([200, 300]));
+}
+
 /// The index is computed from the new weight, which may be written before the check.
 const LATE: &str = r#"
 func @late(%x: f32[4] input, %i: i64[2] input, %w: f32[4] param "w") -> ("y": f32[2], f32[4] update %w) {

@@ -10,6 +10,8 @@
 //! ```
 //! Numbers are little-endian. Nothing is allocated before the header's hash and the file's length agree with it.
 
+use std::ops::Range;
+
 use super::ArtefactError;
 
 pub(super) const MAGIC: &[u8; 8] = b"\x89dlx\r\n\x1a\n";
@@ -41,11 +43,16 @@ pub fn write(sections: &[(String, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
-/// The sections of a file.
+/// Where the first section of a file with this many begins.
+pub fn start(sections: usize) -> usize {
+    HEADER + sections * ENTRY + HASH
+}
+
+/// The sections of a file, as ranges of its bytes.
 ///
 /// # Errors
 /// If it is not such a file, of another version, truncated or corrupted.
-pub fn read(bytes: &[u8]) -> Result<Vec<(String, &[u8])>, ArtefactError> {
+pub fn read(bytes: &[u8]) -> Result<Vec<(String, Range<usize>)>, ArtefactError> {
     let damaged = |what: &str| ArtefactError::Damaged(what.to_owned());
     if bytes.len() < HEADER || !bytes.starts_with(MAGIC) {
         return Err(ArtefactError::NotAnArtefact);
@@ -76,7 +83,8 @@ pub fn read(bytes: &[u8]) -> Result<Vec<(String, &[u8])>, ArtefactError> {
         if blake3::hash(content).as_bytes() != hash {
             return Err(damaged(&format!("section `{name}`")));
         }
-        sections.push((name, content));
+        let begin = bytes.len() - rest.len();
+        sections.push((name, begin..begin + content.len()));
         rest = after;
     }
     if rest.is_empty() { Ok(sections) } else { Err(damaged("its end")) }
@@ -98,6 +106,8 @@ mod tests {
     fn sections_survive_a_round_trip() {
         let bytes = sample();
         let sections = read(&bytes).expect("it is whole");
+        assert_eq!(sections[0].1.start, start(sections.len()));
+        let sections: Vec<(String, &[u8])> = sections.into_iter().map(|(n, range)| (n, &bytes[range])).collect();
         let expected: [(String, &[u8]); 3] =
             [("source".into(), b"model"), ("weights".into(), b""), ("x".into(), &[7; 100])];
         assert_eq!(sections, expected);

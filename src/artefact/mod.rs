@@ -6,10 +6,11 @@ mod container;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use dlc_compiler::options::Math;
-use dlc_ir::{Blobs, Graph};
+use dlc_ir::{Blobs, Graph, Memory};
 use dlc_runtime::{Tensors, atomic, data, regular};
 use serde::{Deserialize, Serialize};
 
@@ -153,7 +154,10 @@ impl Artefact {
     pub fn to_bytes(&self) -> Vec<u8> {
         let manifest =
             Manifest { graphs: self.graphs.iter().map(|(k, _)| k.clone()).collect(), ..self.manifest.clone() };
-        let json = serde_json::to_vec(&manifest).expect("our own types serialise");
+        let mut json = serde_json::to_vec(&manifest).expect("our own types serialise");
+        // Spaces after it align the weights, which are used where they are when the file is read.
+        let start = container::start(2 + 2 * self.graphs.len());
+        json.resize((start + json.len()).next_multiple_of(Memory::ALIGN) - start, b' ');
         let none = BTreeMap::new();
         let mut sections = vec![
             ("manifest".to_owned(), json),
@@ -172,19 +176,26 @@ impl Artefact {
     /// # Errors
     /// If the bytes are not an artefact, or are corrupted.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ArtefactError> {
-        let sections: BTreeMap<String, &[u8]> = container::read(bytes)?.into_iter().collect();
+        Self::in_memory(&Memory::of(bytes.to_vec()))
+    }
+
+    /// As [`Artefact::from_bytes`]; the weights stay where they are.
+    fn in_memory(memory: &Memory) -> Result<Self, ArtefactError> {
+        let sections: BTreeMap<String, Range<usize>> = container::read(memory.bytes())?.into_iter().collect();
         let damaged =
             |what: &str, why: &dyn std::fmt::Display| ArtefactError::Damaged(format!("section `{what}`: {why}"));
-        let section = |name: &str| sections.get(name).copied().ok_or_else(|| damaged(name, &"it is missing"));
+        let section = |name: &str| sections.get(name).cloned().ok_or_else(|| damaged(name, &"it is missing"));
         let tensors = |name: &str| {
-            data::safetensors::from_bytes(section(name)?).map(|c| c.tensors).map_err(|e| damaged(name, &e))
+            let section = memory.part(section(name)?);
+            data::safetensors::in_memory(&section).map(|c| c.tensors).map_err(|e| damaged(name, &e))
         };
-        let manifest: Manifest = serde_json::from_slice(section("manifest")?).map_err(|e| damaged("manifest", &e))?;
+        let manifest = &memory.bytes()[section("manifest")?];
+        let manifest: Manifest = serde_json::from_slice(manifest).map_err(|e| damaged("manifest", &e))?;
         let weights = tensors("weights")?;
         let mut graphs = vec![];
         for (i, key) in manifest.graphs.iter().enumerate() {
             let name = format!("graph.{i}");
-            let text = std::str::from_utf8(section(&name)?).map_err(|e| damaged(&name, &e))?;
+            let text = std::str::from_utf8(&memory.bytes()[section(&name)?]).map_err(|e| damaged(&name, &e))?;
             let mut blobs = Blobs::default();
             for (_, tensor) in tensors(&format!("blobs.{i}"))? {
                 blobs.insert(tensor);
@@ -200,11 +211,12 @@ impl Artefact {
     /// # Errors
     /// If it cannot be read, is not an artefact, or is corrupted.
     pub fn read(path: &Path) -> Result<Self, ArtefactError> {
-        let bytes = regular::read(path).map_err(|error| match error.kind() {
+        // not mapped: what was found whole is to stay so, and finding out reads all of it anyway
+        let memory = regular::memory(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => ArtefactError::Missing(path.to_owned()),
             _ => ArtefactError::Read { path: path.to_owned(), error },
         })?;
-        let artefact = Self::from_bytes(&bytes);
+        let artefact = Self::in_memory(&memory);
         let artefact = artefact.map_err(|error| ArtefactError::In { path: path.to_owned(), error: Box::new(error) })?;
         Ok(Artefact { folder: folder_of(path).join(&artefact.folder), ..artefact })
     }
@@ -267,6 +279,9 @@ mod tests {
         let bytes = artefact.to_bytes();
         assert_eq!(Artefact::from_bytes(&bytes).expect("it is whole"), artefact);
         assert_eq!(artefact.to_bytes(), bytes);
+        let memory = Memory::of(bytes.clone());
+        let weight = Artefact::in_memory(&memory).expect("it is whole").weights["w"].memory().as_ptr();
+        assert!(memory.bytes().as_ptr_range().contains(&weight), "weights are not copied");
         let mut damaged = bytes.clone();
         *damaged.last_mut().expect("not empty") ^= 1;
         assert!(matches!(Artefact::from_bytes(&damaged), Err(ArtefactError::Damaged(_))));

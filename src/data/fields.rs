@@ -97,7 +97,7 @@ impl ComputeFields for Compute {
     fn identity(&self) -> String {
         let mut hasher = self.graphs.clone();
         for (name, tensor) in self.source.tables.iter().chain(self.fits.iter()) {
-            hasher.update(name.as_bytes()).update(tensor.ty().to_string().as_bytes()).update(&tensor.to_le_bytes());
+            hasher.update(name.as_bytes()).update(tensor.ty().to_string().as_bytes()).update(&tensor.le_bytes());
         }
         hasher.finalize().to_hex().to_string()
     }

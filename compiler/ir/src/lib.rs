@@ -9,6 +9,7 @@ mod dtype;
 mod element;
 pub mod graph;
 mod interp;
+mod memory;
 pub mod op;
 pub mod scalar;
 mod tensor;
@@ -25,9 +26,10 @@ pub use graph::{
     Symbol, Value,
 };
 pub use interp::{InterpError, NodeObserver};
+pub use memory::{Element, Lender, Memory, OutOfMemory};
 pub use op::{EvalError, Op, Operator, TypeError, Types};
 pub use scalar::{Direction, ScalarOp};
-pub use tensor::{AllocError, Data, Element, ElementCountMismatch, Tensor};
+pub use tensor::{AllocError, Data, DataMut, ElementCountMismatch, Tensor};
 pub use text::{Blobs, ParseError};
 pub use types::{Indices, Shape, Type};
 pub use verify::{MAX_KERNEL_OPS, VerifyError};

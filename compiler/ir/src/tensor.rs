@@ -1,114 +1,56 @@
 //! Tensors with their elements: constants, reference values, inputs and outputs.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 
-use crate::{DType, Scalar, Shape, Type};
+use crate::{DType, Element, Memory, Scalar, Shape, Type};
 
-/// A dense row-major tensor. Cloning is cheap: elements are copied on write.
+/// A dense row-major tensor. Cloning is cheap: elements are counted, and copied on write.
 #[derive(Clone, Debug)]
 pub struct Tensor {
     ty: Type,
-    data: Arc<Data>,
+    /// As many bytes as the type has, aligned for its elements; those of bools are 0 or 1.
+    memory: Memory,
 }
 
 /// The elements of a [`Tensor`], by dtype.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub enum Data {
+pub enum Data<'a> {
     /// Elements of dtype f32.
-    F32(Vec<f32>),
+    F32(&'a [f32]),
     /// Elements of dtype f64.
-    F64(Vec<f64>),
+    F64(&'a [f64]),
     /// Elements of dtype i32.
-    I32(Vec<i32>),
+    I32(&'a [i32]),
     /// Elements of dtype i64.
-    I64(Vec<i64>),
+    I64(&'a [i64]),
     /// Elements of dtype u8.
-    U8(Vec<u8>),
+    U8(&'a [u8]),
     /// Elements of dtype bool.
-    Bool(Vec<bool>),
+    Bool(&'a [bool]),
 }
 
-/// Evaluates an expression for the vector in a [`Data`], whatever its element type.
-macro_rules! for_each_data {
-    ($data:expr, $v:ident => $e:expr) => {
-        match $data {
-            Data::F32($v) => $e,
-            Data::F64($v) => $e,
-            Data::I32($v) => $e,
-            Data::I64($v) => $e,
-            Data::U8($v) => $e,
-            Data::Bool($v) => $e,
-        }
-    };
+/// The elements of a [`Tensor`], by dtype, mutably.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum DataMut<'a> {
+    /// Elements of dtype f32.
+    F32(&'a mut [f32]),
+    /// Elements of dtype f64.
+    F64(&'a mut [f64]),
+    /// Elements of dtype i32.
+    I32(&'a mut [i32]),
+    /// Elements of dtype i64.
+    I64(&'a mut [i64]),
+    /// Elements of dtype u8.
+    U8(&'a mut [u8]),
+    /// Elements of dtype bool.
+    Bool(&'a mut [bool]),
 }
 
-impl Data {
-    fn dtype(&self) -> DType {
-        match self {
-            Data::F32(_) => DType::F32,
-            Data::F64(_) => DType::F64,
-            Data::I32(_) => DType::I32,
-            Data::I64(_) => DType::I64,
-            Data::U8(_) => DType::U8,
-            Data::Bool(_) => DType::Bool,
-        }
-    }
-
-    fn len(&self) -> usize {
-        for_each_data!(self, v => v.len())
-    }
-}
-
-mod sealed {
-    /// Seals [`Element`](super::Element): memory is reinterpreted as elements of these types.
-    pub trait Sealed {}
-}
-
-/// A Rust type that is the element of some dtype. No other crate can add one:
-///
-/// ```compile_fail,E0277
-/// use dlc_ir::{Data, DType, Element};
-///
-/// #[derive(Clone, Copy)]
-/// struct Pointer(&'static str);
-///
-/// impl Element for Pointer {
-///     const DTYPE: DType = DType::I64;
-///     fn wrap(_: Vec<Self>) -> Data {
-///         Data::I64(vec![])
-///     }
-///     fn unwrap(_: &Data) -> Option<&[Self]> {
-///         None
-///     }
-/// }
-/// ```
-pub trait Element: sealed::Sealed + Copy + 'static {
-    const DTYPE: DType;
-    fn wrap(elements: Vec<Self>) -> Data;
-    fn unwrap(data: &Data) -> Option<&[Self]>;
-}
-
-macro_rules! element {
-    ($($t:ty => $v:ident),*) => {$(
-        impl sealed::Sealed for $t {}
-
-        impl Element for $t {
-            const DTYPE: DType = DType::$v;
-            fn wrap(elements: Vec<Self>) -> Data {
-                Data::$v(elements)
-            }
-            fn unwrap(data: &Data) -> Option<&[Self]> {
-                match data {
-                    Data::$v(v) => Some(v),
-                    _ => None,
-                }
-            }
-        }
-    )*};
-}
-element!(f32 => F32, f64 => F64, i32 => I32, i64 => I64, u8 => U8, bool => Bool);
+/// What a tensor's memory is.
+const VALID: &str = "the elements of a tensor are aligned and valid";
 
 /// Bytes per element while a tensor is made element by element: the number in 64 bits, its position, and as much again for
 /// operands.
@@ -144,12 +86,12 @@ impl Tensor {
         if elements.len() != ty.shape.elements() {
             return Err(ElementCountMismatch { ty, found: elements.len() });
         }
-        Ok(Tensor { ty, data: Arc::new(T::wrap(elements)) })
+        Ok(Tensor { ty, memory: Memory::of(elements) })
     }
 
     /// A scalar tensor.
     pub fn scalar<T: Element>(element: T) -> Self {
-        Tensor { ty: Type::scalar(T::DTYPE), data: Arc::new(T::wrap(vec![element])) }
+        Tensor { ty: Type::scalar(T::DTYPE), memory: Memory::of(vec![element]) }
     }
 
     /// A tensor each element of which is computed from its row-major position, converted to the dtype by the rules of `convert`.
@@ -157,29 +99,38 @@ impl Tensor {
         let n = ty.shape.elements();
         let dtype = ty.dtype;
         let mut next = |i| element(i).convert(dtype);
-        let data = match dtype {
-            DType::F32 => Data::F32((0..n).map(|i| next(i).as_f64() as f32).collect()),
-            DType::F64 => Data::F64((0..n).map(|i| next(i).as_f64()).collect()),
-            DType::I32 => Data::I32((0..n).map(|i| next(i).as_i64() as i32).collect()),
-            DType::I64 => Data::I64((0..n).map(|i| next(i).as_i64()).collect()),
-            DType::U8 => Data::U8((0..n).map(|i| next(i).as_i64() as u8).collect()),
-            DType::Bool => Data::Bool((0..n).map(|i| next(i).as_bool()).collect()),
+        let memory = match dtype {
+            DType::F32 => Memory::of((0..n).map(|i| next(i).as_f64() as f32).collect()),
+            DType::F64 => Memory::of((0..n).map(|i| next(i).as_f64()).collect()),
+            DType::I32 => Memory::of((0..n).map(|i| next(i).as_i64() as i32).collect()),
+            DType::I64 => Memory::of((0..n).map(|i| next(i).as_i64()).collect()),
+            DType::U8 => Memory::of((0..n).map(|i| next(i).as_i64() as u8).collect()),
+            DType::Bool => Memory::of((0..n).map(|i| next(i).as_bool()).collect()),
         };
-        Tensor { ty, data: Arc::new(data) }
+        Tensor { ty, memory }
     }
 
     /// A tensor filled with `value`, converted to the dtype.
     pub fn full(ty: Type, value: Scalar) -> Self {
-        let (n, value) = (ty.shape.elements(), value.convert(ty.dtype));
-        let data = match ty.dtype {
-            DType::F32 => Data::F32(vec![value.as_f64() as f32; n]),
-            DType::F64 => Data::F64(vec![value.as_f64(); n]),
-            DType::I32 => Data::I32(vec![value.as_i64() as i32; n]),
-            DType::I64 => Data::I64(vec![value.as_i64(); n]),
-            DType::U8 => Data::U8(vec![value.as_i64() as u8; n]),
-            DType::Bool => Data::Bool(vec![value.as_bool(); n]),
+        fn filled<T: Element>(bytes: usize, element: T) -> Memory {
+            let mut memory = Memory::new(bytes);
+            memory.elements_mut().expect("new memory is aligned").fill(element);
+            memory
+        }
+        let (bytes, value) = (ty.bytes(), value.convert(ty.dtype));
+        if value.same_bits(Scalar::zero(ty.dtype)) {
+            // zeroed memory takes no room before it is used
+            return Tensor { ty, memory: Memory::new(bytes) };
+        }
+        let memory = match ty.dtype {
+            DType::F32 => filled(bytes, value.as_f64() as f32),
+            DType::F64 => filled(bytes, value.as_f64()),
+            DType::I32 => filled(bytes, value.as_i64() as i32),
+            DType::I64 => filled(bytes, value.as_i64()),
+            DType::U8 => filled(bytes, value.as_i64() as u8),
+            DType::Bool => filled(bytes, value.as_bool()),
         };
-        Tensor { ty, data: Arc::new(data) }
+        Tensor { ty, memory }
     }
 
     /// A tensor of zeros (false for bool).
@@ -196,30 +147,45 @@ impl Tensor {
         if Some(bytes.len()) != ty.checked_bytes() {
             return Err(ElementCountMismatch { found: bytes.len() / ty.dtype.size(), ty });
         }
-        fn all<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
-            bytes.as_chunks::<N>().0.iter().map(|&chunk| read(chunk)).collect()
+        let mut memory = Memory::new(bytes.len());
+        memory.bytes_mut().copy_from_slice(bytes);
+        swap_from_little_endian(memory.bytes_mut(), ty.dtype);
+        Self::in_memory(ty, memory)
+    }
+
+    /// A tensor whose elements are those in memory, as machine code has them. They are copied only if they are not aligned, or if
+    /// bytes of a bool tensor are not 0 or 1, all but 0 of which count as true.
+    ///
+    /// # Errors
+    /// If the number of bytes does not fit the type.
+    pub fn in_memory(ty: Type, mut memory: Memory) -> Result<Self, ElementCountMismatch> {
+        if Some(memory.len()) != ty.checked_bytes() {
+            return Err(ElementCountMismatch { found: memory.len() / ty.dtype.size(), ty });
         }
-        let data = match ty.dtype {
-            DType::F32 => Data::F32(all(bytes, f32::from_le_bytes)),
-            DType::F64 => Data::F64(all(bytes, f64::from_le_bytes)),
-            DType::I32 => Data::I32(all(bytes, i32::from_le_bytes)),
-            DType::I64 => Data::I64(all(bytes, i64::from_le_bytes)),
-            DType::U8 => Data::U8(bytes.to_vec()),
-            DType::Bool => Data::Bool(bytes.iter().map(|&b| b != 0).collect()),
-        };
-        Ok(Tensor { ty, data: Arc::new(data) })
+        if ty.dtype == DType::Bool && memory.elements::<bool>().is_none() {
+            memory.bytes_mut().iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
+        }
+        if !(memory.as_ptr() as usize).is_multiple_of(ty.dtype.size()) {
+            let mut aligned = Memory::new(memory.len());
+            aligned.bytes_mut().copy_from_slice(memory.bytes());
+            memory = aligned;
+        }
+        Ok(Tensor { ty, memory })
+    }
+
+    /// The memory of the elements.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// The elements as little-endian bytes.
-    pub fn to_le_bytes(&self) -> Vec<u8> {
-        match &*self.data {
-            Data::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Data::F64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Data::I32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Data::I64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Data::U8(v) => v.clone(),
-            Data::Bool(v) => v.iter().map(|&b| u8::from(b)).collect(),
+    pub fn le_bytes(&self) -> Cow<'_, [u8]> {
+        if cfg!(target_endian = "little") {
+            return Cow::Borrowed(self.memory.bytes());
         }
+        let mut bytes = self.memory.bytes().to_vec();
+        swap_from_little_endian(&mut bytes, self.dtype());
+        Cow::Owned(bytes)
     }
 
     /// Type: dtype and shape.
@@ -239,7 +205,7 @@ impl Tensor {
 
     /// Number of elements.
     pub fn len(&self) -> usize {
-        self.data.len()
+        self.memory.len() / self.dtype().size()
     }
 
     /// Whether there are no elements.
@@ -247,19 +213,37 @@ impl Tensor {
         self.len() == 0
     }
 
-    pub fn data(&self) -> &Data {
-        debug_assert_eq!(self.data.dtype(), self.ty.dtype);
-        &self.data
+    pub fn data(&self) -> Data<'_> {
+        match self.dtype() {
+            DType::F32 => Data::F32(self.elements()),
+            DType::F64 => Data::F64(self.elements()),
+            DType::I32 => Data::I32(self.elements()),
+            DType::I64 => Data::I64(self.elements()),
+            DType::U8 => Data::U8(self.elements()),
+            DType::Bool => Data::Bool(self.elements()),
+        }
     }
 
-    /// The elements, mutably; they are copied first if another tensor shares them.
-    pub fn data_mut(&mut self) -> &mut Data {
-        Arc::make_mut(&mut self.data)
+    /// The elements, mutably; they are copied first if another tensor or a session shares them.
+    pub fn data_mut(&mut self) -> DataMut<'_> {
+        let (dtype, memory) = (self.dtype(), &mut self.memory);
+        match dtype {
+            DType::F32 => DataMut::F32(memory.elements_mut().expect(VALID)),
+            DType::F64 => DataMut::F64(memory.elements_mut().expect(VALID)),
+            DType::I32 => DataMut::I32(memory.elements_mut().expect(VALID)),
+            DType::I64 => DataMut::I64(memory.elements_mut().expect(VALID)),
+            DType::U8 => DataMut::U8(memory.elements_mut().expect(VALID)),
+            DType::Bool => DataMut::Bool(memory.elements_mut().expect(VALID)),
+        }
+    }
+
+    fn elements<T: Element>(&self) -> &[T] {
+        self.memory.elements().expect(VALID)
     }
 
     /// The elements as a slice, if `T` is the element type.
     pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
-        T::unwrap(&self.data)
+        (T::DTYPE == self.dtype()).then(|| self.elements())
     }
 
     /// The element at a row-major position.
@@ -267,13 +251,14 @@ impl Tensor {
     /// # Panics
     /// If the position is not below [`Tensor::len`].
     pub fn get(&self, position: usize) -> Scalar {
-        match &*self.data {
-            Data::F32(v) => Scalar::Float(f64::from(v[position])),
-            Data::F64(v) => Scalar::Float(v[position]),
-            Data::I32(v) => Scalar::Int(i64::from(v[position])),
-            Data::I64(v) => Scalar::Int(v[position]),
-            Data::U8(v) => Scalar::Int(i64::from(v[position])),
-            Data::Bool(v) => Scalar::Bool(v[position]),
+        match self.dtype() {
+            DType::F32 => Scalar::Float(f64::from(self.elements::<f32>()[position])),
+            DType::F64 => Scalar::Float(self.elements::<f64>()[position]),
+            DType::I32 => Scalar::Int(i64::from(self.elements::<i32>()[position])),
+            DType::I64 => Scalar::Int(self.elements::<i64>()[position]),
+            DType::U8 => Scalar::Int(i64::from(self.memory.bytes()[position])),
+            // not all of them are looked at
+            DType::Bool => Scalar::Bool(self.memory.bytes()[position] != 0),
         }
     }
 
@@ -303,7 +288,7 @@ impl Tensor {
         if ty.shape.elements() != self.len() {
             return Err(ElementCountMismatch { ty, found: self.len() });
         }
-        Ok(Tensor { ty, data: Arc::clone(&self.data) })
+        Ok(Tensor { ty, memory: self.memory.clone() })
     }
 
     /// The same elements in another dtype, by the rules of the `convert` operator.
@@ -315,10 +300,17 @@ impl Tensor {
     }
 }
 
+/// Reverses the bytes of each element where machines are not little-endian.
+fn swap_from_little_endian(bytes: &mut [u8], dtype: DType) {
+    if cfg!(target_endian = "big") {
+        bytes.chunks_exact_mut(dtype.size()).for_each(<[u8]>::reverse);
+    }
+}
+
 /// Equal types and equal bits: NaN equals NaN, 0 differs from -0.
 impl PartialEq for Tensor {
     fn eq(&self, other: &Self) -> bool {
-        self.ty == other.ty && self.scalars().zip(other.scalars()).all(|(a, b)| a.same_bits(b))
+        self.ty == other.ty && self.memory.bytes() == other.memory.bytes()
     }
 }
 impl Eq for Tensor {}
@@ -326,7 +318,7 @@ impl Eq for Tensor {}
 impl std::hash::Hash for Tensor {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.ty.hash(state);
-        self.to_le_bytes().hash(state);
+        self.memory.bytes().hash(state);
     }
 }
 

@@ -22,7 +22,7 @@ pub type ParallelFn =
 /// not unwind.
 pub type LaunchFn = unsafe extern "C" fn(ctx: *mut ExecContext, kernel: u32) -> i32;
 
-/// The context of a run. Pointers to data are aligned to 64 bytes.
+/// The context of a run. Arguments are aligned for their elements, other pointers to data to 64 bytes.
 #[repr(C)]
 pub struct ExecContext {
     /// [`VERSION`].

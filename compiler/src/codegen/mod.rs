@@ -109,7 +109,8 @@ impl Executable {
     ///
     /// The pointers of `ctx` are valid for this program: `arena` and `scratch` for [`Executable::arena`] and
     /// [`Executable::scratch`] bytes, `arguments` for as many pointers as the entry has arguments, each of which is valid for the
-    /// program's accesses; all are aligned to 64 bytes. Memory that the program writes is not accessed otherwise while it runs.
+    /// program's accesses. Arguments are aligned for their elements, since a host may lend what it has; all else to 64 bytes. Memory
+    /// that the program writes is not accessed otherwise while it runs.
     /// `parallel` satisfies the contract of [`ParallelFn`].
     #[allow(unsafe_code)]
     pub unsafe fn run(&self, ctx: &mut ExecContext) -> i32 {

@@ -9,14 +9,11 @@ impl Program {
     /// the results are those of the graph's entry in order, updates included, checks excluded.
     ///
     /// # Errors
-    /// If a check of the program fails, or memory cannot be allocated.
-    ///
-    /// # Panics
-    /// If an argument has the wrong size.
+    /// If an argument has the wrong size, a check of the program fails, or memory cannot be allocated.
     pub fn evaluate(&self, args: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
         let mut buffers = self.try_buffers()?;
         for (buffer, arg) in buffers.iter_mut().zip(args) {
-            buffer.write(arg);
+            *buffer = arg.memory().clone();
         }
         if let Some(preparation) = self.preparation() {
             if let Some(lossless) = &preparation.lossless
@@ -37,7 +34,8 @@ impl Program {
             ResultRole::Check => None,
         };
         let read = |(result, buffer): (&ResultDecl, Option<usize>)| {
-            Some(buffers[buffer?].read(entry.ty(result.value)).expect("buffers have the size of their types"))
+            let (ty, memory) = (entry.ty(result.value).clone(), buffers[buffer?].clone());
+            Some(Tensor::in_memory(ty, memory).expect("buffers have the size of their types"))
         };
         let at: Vec<Option<usize>> = entry.results.iter().map(|r| &r.role).map(buffer).collect();
         Ok(entry.results.iter().zip(at).filter_map(read).collect())

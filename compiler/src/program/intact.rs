@@ -1,4 +1,4 @@
-//! What a failed run has overwritten.
+//! What a run writes, and what a failed one has overwritten.
 
 use crate::kernel::ir::AccessMode;
 use crate::routine::program::{Address, KernelProgram, Step};
@@ -7,17 +7,12 @@ use crate::routine::program::{Address, KernelProgram, Step};
 /// Conservative: true only if it holds wherever the routine is called from; of several calls the last counts.
 pub(super) fn is_intact(program: &KernelProgram, failed: usize, arguments_kept: &[bool]) -> bool {
     let firsts: Vec<usize> = program.first_steps().collect();
-    // for each routine: the arguments that it writes, and whether it reaches the failed step
-    let mut writes: Vec<Vec<bool>> = vec![];
+    let writes = writes(program);
+    // for each routine whether it reaches the failed step
     let mut fails: Vec<bool> = vec![];
     for (routine, &first) in program.routines.iter().zip(&firsts) {
-        let mut written = vec![false; routine.arguments];
-        for step in &routine.steps {
-            written_by(program, step, &writes).into_iter().for_each(|index| written[index] = true);
-        }
         let calls = |step: &Step| matches!(step, Step::Call { routine, .. } if fails[routine.0 as usize]);
         fails.push((first..first + routine.steps.len()).contains(&failed) || routine.steps.iter().any(calls));
-        writes.push(written);
     }
     let (Some(entry), Some(&first)) = (program.entry(), firsts.last()) else { return false };
     let gets_there = |(at, step): (usize, &Step)| match step {
@@ -30,6 +25,25 @@ pub(super) fn is_intact(program: &KernelProgram, failed: usize, arguments_kept: 
         .iter()
         .flat_map(|step| written_by(program, step, &writes))
         .any(|index| arguments_kept.get(index).is_some_and(|&s| s))
+}
+
+/// For each argument of the entry whether a run may write it. Kernels write no other operands than those of which they say so
+/// ([`crate::kernel::verify`]).
+pub(super) fn written(program: &KernelProgram) -> Vec<bool> {
+    writes(program).pop().unwrap_or_default()
+}
+
+/// For each routine the arguments that it writes.
+fn writes(program: &KernelProgram) -> Vec<Vec<bool>> {
+    let mut writes: Vec<Vec<bool>> = vec![];
+    for routine in &program.routines {
+        let mut written = vec![false; routine.arguments];
+        for step in &routine.steps {
+            written_by(program, step, &writes).into_iter().for_each(|index| written[index] = true);
+        }
+        writes.push(written);
+    }
+    writes
 }
 
 /// The arguments of its routine that a step writes.
@@ -96,6 +110,18 @@ mod tests {
         };
         program.add_routine(routine("entry", 2, entry.iter().map(step).collect()));
         is_intact(&program, failed, &[true, false])
+    }
+
+    #[test]
+    fn what_a_callee_writes_is_written() {
+        let mut program = KernelProgram::new();
+        let write = program.add_kernel("write", kernel(&[AccessMode::Write, AccessMode::Read]));
+        let launch = Step::Launch { kernel: write, operands: vec![argument(1), argument(0)] };
+        program.add_routine(Routine { name: "callee".to_owned(), arguments: 3, frame: 0, steps: vec![launch] });
+        let arguments = vec![argument(2), argument(0), argument(1)];
+        let call = Step::Call { routine: RoutineId(0), frame: 0, arguments };
+        program.add_routine(Routine { name: "entry".to_owned(), arguments: 3, frame: 0, steps: vec![call] });
+        assert_eq!(written(&program), [true, false, false]);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 mod evaluate;
 mod intact;
-mod memory;
 mod preparation;
 mod run;
 mod unmoved;
@@ -10,8 +9,8 @@ mod unmoved;
 use std::sync::Arc;
 
 use dlc_ir::{Graph, ResultRole, Role, Type};
+pub use dlc_ir::{Memory, OutOfMemory};
 
-pub use memory::{Memory, OutOfMemory};
 pub use preparation::{Lossless, Preparation, lend};
 pub use run::{LaunchObserver, ParallelFor, RunError, Workspace};
 pub use unmoved::Recompile;
@@ -31,6 +30,8 @@ pub struct Program {
     graph: Arc<Graph>,
     signature: Signature,
     executable: Executable,
+    /// For each buffer whether a run may write it.
+    written: Vec<bool>,
     statuses: Statuses,
     preparation: Option<Box<Preparation>>,
     unmoved: Option<Unmoved>,
@@ -106,7 +107,8 @@ impl Signature {
 impl Program {
     pub(crate) fn new(graph: Arc<Graph>, executable: Executable, statuses: Statuses) -> Self {
         let signature = Signature::of(&graph);
-        Program { graph, signature, executable, statuses, preparation: None, unmoved: None }
+        let written = intact::written(executable.program());
+        Program { graph, signature, executable, written, statuses, preparation: None, unmoved: None }
     }
 
     /// The same program with a preparation, and the graph that contains both.
@@ -156,6 +158,11 @@ impl Program {
     /// Bytes of scratch memory for each thread.
     pub fn scratch(&self) -> usize {
         self.executable.scratch()
+    }
+
+    /// Whether a run may write a buffer. Any other one may be shared, and is read where it is.
+    pub fn writes(&self, buffer: usize) -> bool {
+        self.written.get(buffer).is_none_or(|&written| written)
     }
 
     /// Zeroed memory for all buffers; aborts if the allocation fails, unlike [`Program::try_buffers`].

@@ -53,6 +53,9 @@ pub enum RunError {
     /// A buffer does not have the size of its type.
     #[error("buffer {buffer}: expected {expected} bytes, found {found}")]
     Buffer { buffer: usize, expected: usize, found: usize },
+    /// A buffer is not aligned for its elements.
+    #[error("buffer {buffer} is not aligned for its elements")]
+    Unaligned { buffer: usize },
     /// The wrong number of buffers.
     #[error("expected {expected} buffers, found {found}")]
     Buffers { expected: usize, found: usize },
@@ -122,7 +125,8 @@ struct Host<'a, 'w> {
 pub type LaunchObserver<'a> = &'a mut dyn FnMut(u32);
 
 impl Program {
-    /// Runs the program on its buffers and a [`Workspace`] that was made for it. Nothing is allocated.
+    /// Runs the program on its buffers and a [`Workspace`] that was made for it. A buffer that it [writes](Program::writes) and that
+    /// is shared is copied first; otherwise nothing is allocated.
     ///
     /// # Errors
     /// If the buffers or the workspace do not fit, or a check fails.
@@ -169,8 +173,8 @@ impl Program {
             kernel: 0,
             step: 0,
         };
-        // SAFETY: arena and scratch have the sizes that the program needs, every buffer has the size of its type, all of it is
-        // aligned and borrowed mutably; `parallel` satisfies its contract.
+        // SAFETY: arena and scratch have the sizes that the program needs, every buffer has the size of its type and is aligned for
+        // its elements. All is borrowed mutably, and what the program writes is not shared; `parallel` satisfies its contract.
         let status = unsafe { self.executable.run(&mut ctx) };
         match status {
             0 => return Ok(()),
@@ -198,7 +202,11 @@ impl Program {
             if memory.len() != ty.bytes() {
                 return Err(RunError::Buffer { buffer, expected: ty.bytes(), found: memory.len() });
             }
-            pointers.push(memory.as_mut_ptr());
+            let aligned = (memory.as_ptr() as usize).is_multiple_of(ty.dtype.size());
+            if !aligned {
+                return Err(RunError::Unaligned { buffer });
+            }
+            pointers.push(if self.writes(buffer) { memory.as_mut_ptr() } else { memory.as_ptr().cast_mut() });
         }
         Ok(())
     }

@@ -443,7 +443,7 @@ impl<'a> Checker<'a> {
     /// Whether a value is a constant with these bytes.
     fn constant(&self, value: Value, span: Span) -> bool {
         match self.function.op(value.node) {
-            Some(Op::Constant(c)) => self.program.constants.get(span.begin..span.end) == Some(&c.value.to_le_bytes()),
+            Some(Op::Constant(c)) => self.program.constants.get(span.begin..span.end) == Some(&*c.value.le_bytes()),
             _ => false,
         }
     }

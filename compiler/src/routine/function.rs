@@ -399,7 +399,7 @@ fn constant(program: &mut KernelProgram, known: &mut FxHashMap<Tensor, Address>,
     if let Some(&address) = known.get(value) {
         return address;
     }
-    let address = program.add_constant(&value.to_le_bytes());
+    let address = program.add_constant(&value.le_bytes());
     known.insert(value.clone(), address);
     address
 }

@@ -56,7 +56,7 @@ impl Address {
 }
 
 /// The alignment of frames, arguments, constants and scratch memory.
-pub const ALIGN: usize = 64;
+pub const ALIGN: usize = dlc_ir::Memory::ALIGN;
 
 /// One step of a routine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

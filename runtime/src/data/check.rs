@@ -127,7 +127,7 @@ impl Check {
     }
 }
 
-fn all_finite(data: &Data) -> bool {
+fn all_finite(data: Data<'_>) -> bool {
     match data {
         Data::F32(values) => values.iter().all(|x| x.is_finite()),
         Data::F64(values) => values.iter().all(|x| x.is_finite()),

@@ -4,9 +4,11 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use dlc_ir::Memory;
+
 use super::{DataError, Problem};
 use crate::near::near;
-use crate::regular;
+use crate::{mapped, regular};
 
 /// Opens a file and returns its length.
 pub(super) fn open(path: &Path) -> Result<(File, u64), DataError> {
@@ -19,6 +21,11 @@ pub(super) fn open(path: &Path) -> Result<(File, u64), DataError> {
 /// Reads a whole file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
     regular::read(path).map_err(|e| explain(path, e))
+}
+
+/// The bytes of a whole file, mapped if there are many.
+pub(super) fn map(path: &Path) -> Result<Memory, DataError> {
+    mapped::bytes(path).map_err(|e| explain(path, e))
 }
 
 /// Adds the path, and for a missing file similar names, to an error of the operating system.

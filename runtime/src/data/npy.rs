@@ -87,7 +87,7 @@ pub(super) fn to_bytes(tensor: &Tensor) -> Vec<u8> {
     header.extend(std::iter::repeat_n(' ', unpadded.next_multiple_of(64) - unpadded));
     header.push('\n');
     let length = u16::try_from(header.len()).expect("a shape in memory has few axes");
-    [MAGIC, &[1, 0], &length.to_le_bytes(), header.as_bytes(), &tensor.to_le_bytes()].concat()
+    [MAGIC, &[1, 0], &length.to_le_bytes(), header.as_bytes(), &tensor.le_bytes()].concat()
 }
 
 fn transpose(tensor: &Tensor) -> Tensor {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ::safetensors::{Dtype, SafeTensors};
-use dlc_ir::{DType, Tensor};
+use dlc_ir::{DType, Memory, Tensor};
 use serde_json::json;
 
-use super::wire::{Wire, decode};
+use super::wire::{Wire, decode_in_place};
 use super::{Contents, DataError, Format, Problem, Writer, file, names};
 use crate::{Tensors, atomic};
 
@@ -28,13 +28,14 @@ pub struct Content {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// Reads a safetensors file. f16 and bf16 become f32, narrow integers i32 or i64.
+/// Reads a safetensors file. f16 and bf16 become f32, narrow integers i32 or i64. What has a dtype stays where it is: a large file is
+/// mapped, and read when its tensors are used.
 ///
 /// # Errors
 /// If the file is missing, damaged, not safetensors, or a tensor has a format without dtype.
 pub fn read(path: &Path) -> Result<Content, DataError> {
-    let bytes = file::read(path)?;
-    from_bytes(&bytes).map_err(|problem| DataError::new(path, problem))
+    let memory = file::map(path)?;
+    in_memory(&memory).map_err(|problem| DataError::new(path, problem))
 }
 
 /// Writes a safetensors file atomically; equal content gives equal bytes.
@@ -57,11 +58,12 @@ pub(super) fn is_ours(bytes: &[u8]) -> bool {
     })
 }
 
-/// The content of a whole file in memory.
+/// The content of a whole file in memory, where its tensors stay.
 ///
 /// # Errors
 /// As [`read`], except for missing files.
-pub fn from_bytes(bytes: &[u8]) -> Result<Content, Problem> {
+pub fn in_memory(memory: &Memory) -> Result<Content, Problem> {
+    let bytes = memory.bytes();
     let malformed =
         |e: ::safetensors::SafeTensorError| Problem::Malformed { format: "a safetensors file", why: e.to_string() };
     let (length, header) = SafeTensors::read_metadata(bytes).map_err(malformed)?;
@@ -79,7 +81,9 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Content, Problem> {
         if wire.bytes(view.shape()) != Some(view.data().len()) {
             return Err(Problem::Unsupported(format!("tensor `{name}` is too large")));
         }
-        tensors.insert(name, decode(wire, false, view.shape().to_vec(), view.data())?);
+        let start = view.data().as_ptr() as usize - bytes.as_ptr() as usize;
+        let part = memory.part(start..start + view.data().len());
+        tensors.insert(name, decode_in_place(wire, view.shape().to_vec(), part)?);
     }
     let metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
     Ok(Content { tensors, metadata })
@@ -108,7 +112,7 @@ pub fn to_bytes(tensors: &Tensors, metadata: &BTreeMap<String, String>) -> Vec<u
     bytes.extend((header.len() as u64).to_le_bytes());
     bytes.extend(header.as_bytes());
     for (_, tensor) in &order {
-        bytes.extend(tensor.to_le_bytes());
+        bytes.extend_from_slice(&tensor.le_bytes());
     }
     bytes
 }
@@ -161,7 +165,11 @@ mod tests {
     fn comes_back_and_is_aligned() {
         let metadata: BTreeMap<_, _> = [("x".to_owned(), "\"1\"".to_owned()), ("y".into(), "2".into())].into();
         let bytes = to_bytes(&example(), &metadata);
-        let content = from_bytes(&bytes).unwrap();
+        let memory = Memory::of(bytes.clone());
+        let content = in_memory(&memory).unwrap();
+        // nothing is copied
+        let within = memory.bytes().as_ptr_range();
+        assert!(content.tensors.iter().all(|(_, tensor)| within.contains(&tensor.memory().as_ptr())));
         assert_eq!(content.metadata, metadata);
         assert_eq!(content.tensors.names().collect::<Vec<_>>(), ["step", "b", "a"]);
         for (name, tensor) in example().iter() {
@@ -174,12 +182,12 @@ mod tests {
     fn damage_is_refused() {
         let bytes = to_bytes(&example(), &BTreeMap::new());
         for end in 0..bytes.len() {
-            assert!(from_bytes(&bytes[..end]).is_err(), "{end}");
+            assert!(in_memory(&Memory::of(bytes[..end].to_vec())).is_err(), "{end}");
         }
         for i in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[i] ^= 0x11;
-            let _ = from_bytes(&damaged);
+            let _ = in_memory(&Memory::of(damaged));
         }
     }
 }

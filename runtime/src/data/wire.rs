@@ -1,6 +1,6 @@
 //! Number formats of files, and the dtypes that they become.
 
-use dlc_ir::{DType, Tensor, Type};
+use dlc_ir::{DType, Memory, Tensor, Type};
 
 use super::Problem;
 
@@ -51,6 +51,18 @@ impl Wire {
         Type::new(self.dtype(), shape).checked_bytes()?;
         shape.iter().try_fold(self.size(), |n, &d| n.checked_mul(d))
     }
+}
+
+/// As [`decode`], of little-endian numbers, which are not copied if they are what memory has and aligned.
+pub(super) fn decode_in_place(wire: Wire, shape: Vec<usize>, memory: Memory) -> Result<Tensor, Problem> {
+    let same = match wire {
+        Wire::Bool | Wire::U8 | Wire::I32 | Wire::I64 | Wire::F32 | Wire::F64 => cfg!(target_endian = "little"),
+        Wire::I8 | Wire::U16 | Wire::I16 | Wire::U32 | Wire::U64 | Wire::F16 | Wire::Bf16 => false,
+    };
+    if !same {
+        return decode(wire, false, shape, memory.bytes());
+    }
+    Tensor::in_memory(Type::new(wire.dtype(), shape), memory).map_err(|e| Problem::Unsupported(e.to_string()))
 }
 
 /// Decodes numbers whose count the caller has checked against the shape.

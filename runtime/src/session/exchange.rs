@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use dlc_compiler::program::Program;
 
+use super::error::fits;
 use super::{Session, SessionError, WrongType};
-use crate::{Pool, Signature};
+use crate::{Pool, Signature, Tensors};
 
 impl Session {
     /// Replaces the program by one with the same signature, prepared arguments aside.
@@ -45,11 +46,28 @@ impl Session {
         std::mem::swap(&mut self.poisoned, &mut other.poisoned);
     }
 
-    /// Copies every weight and state that both sessions have from `other`, without allocation: from a training to the evaluation
-    /// of the same model.
+    /// Makes every weight and state the tensor of its name, if there is one, also those that steps update: if nobody else has it by
+    /// then, not even the first step copies it.
     ///
     /// # Errors
     /// If a type differs.
+    pub(crate) fn begin_with(&mut self, values: &Tensors) -> Result<(), SessionError> {
+        let signature = Arc::clone(&self.signature);
+        let params = signature.params().map(|(name, _)| ("weight", name, signature.param(name)));
+        let states = signature.states().map(|(name, _)| ("state", name, signature.state(name)));
+        for (kind, name, argument) in params.chain(states) {
+            let (Some(argument), Some(tensor)) = (argument, values.get(name)) else { continue };
+            fits(kind, &signature.arguments[argument], tensor)?;
+            self.put(argument, tensor);
+        }
+        Ok(())
+    }
+
+    /// Copies every weight and state that both sessions have from `other`, from a training to the evaluation of the same model. Only
+    /// the first time allocates.
+    ///
+    /// # Errors
+    /// If a type differs, or memory cannot be allocated.
     pub fn copy_weights(&mut self, other: &Session) -> Result<(), SessionError> {
         let signature = Arc::clone(&self.signature);
         let params = signature.params().map(|(name, _)| (signature.param(name), other.signature.param(name), "weight"));
@@ -62,8 +80,7 @@ impl Session {
                 return Err(WrongType { kind, name, expected, found }.into());
             }
             if other.bound[from] {
-                self.buffers[to].bytes_mut().copy_from_slice(other.buffers[from].bytes());
-                self.written(to);
+                self.copy(to, &other.buffers[from])?;
             } else {
                 self.bound[to] = false;
             }

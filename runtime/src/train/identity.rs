@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use blake3::Hasher;
-use dlc_ir::{Data, Tensor};
 
 use super::{Evaluator, Subset, TrainOptions, Trainer};
 use crate::Tensors;
@@ -68,29 +67,9 @@ fn hash_of_tensors(tensors: &Tensors) -> String {
             hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
         }
         // The type implies the number of bytes.
-        hash_numbers(tensor, &mut hasher);
+        hasher.update(&tensor.le_bytes());
     }
     hasher.finalize().to_hex().to_string()
-}
-
-/// Hashes the little-endian bytes of many numbers, in parts: data may fill half of the memory.
-fn hash_numbers(tensor: &Tensor, hasher: &mut Hasher) {
-    fn parts<T: Copy, const N: usize>(numbers: &[T], bytes: impl Fn(T) -> [u8; N], hasher: &mut Hasher) {
-        let mut buffer = Vec::new();
-        for part in numbers.chunks(1 << 16) {
-            buffer.clear();
-            part.iter().for_each(|&number| buffer.extend_from_slice(&bytes(number)));
-            hasher.update(&buffer);
-        }
-    }
-    match tensor.data() {
-        Data::F32(numbers) => parts(numbers, f32::to_le_bytes, hasher),
-        Data::F64(numbers) => parts(numbers, f64::to_le_bytes, hasher),
-        Data::I32(numbers) => parts(numbers, i32::to_le_bytes, hasher),
-        Data::I64(numbers) => parts(numbers, i64::to_le_bytes, hasher),
-        Data::U8(numbers) => _ = hasher.update(numbers),
-        _ => _ = hasher.update(&tensor.to_le_bytes()),
-    }
 }
 
 /// A hash of the positions of a subset: an explicit list of all is equal to no list.

@@ -88,7 +88,7 @@ impl Trainer {
     }
 
     /// Sets every weight and state to its initial value, which a program computes from the seed: its outputs have their names,
-    /// its only argument is the key.
+    /// its only argument is the key. They are not copied, unless the program's session is still there at the next step.
     ///
     /// # Errors
     /// If that program fails, or lacks a weight or state.
@@ -96,16 +96,11 @@ impl Trainer {
         init.set_key(seed.cast_signed())?;
         init.step()?;
         let values = init.outputs();
-        let value = |name: &str| values.get(name).ok_or_else(|| TrainError::NoInitialValue(name.to_owned()));
-        let session = self.sizes.current_mut();
-        let params: Vec<String> = session.signature().params().map(|(n, _)| n.to_owned()).collect();
-        for name in params {
-            session.set_param(&name, value(&name)?)?;
+        let signature = self.session().signature();
+        for (name, _) in signature.params().chain(signature.states()) {
+            values.get(name).ok_or_else(|| TrainError::NoInitialValue(name.to_owned()))?;
         }
-        let states: Vec<String> = session.signature().states().map(|(n, _)| n.to_owned()).collect();
-        for name in states {
-            session.set_state(&name, value(&name)?)?;
-        }
+        self.sizes.current_mut().begin_with(&values)?;
         self.sizes.set_key(seed)?;
         self.sizes.clear_poison();
         self.step = 0;

@@ -74,7 +74,7 @@ impl Blobs {
 fn blob_name(tensor: &Tensor) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(tensor.ty().to_string().as_bytes());
-    hasher.update(&tensor.to_le_bytes());
+    hasher.update(&tensor.le_bytes());
     format!("blake3:{}", hasher.finalize().to_hex())
 }
 
