@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dlc_ir::{Graph, VerifyError};
 
 use crate::autodiff::{self, AutodiffError};
-use crate::codegen::{Cranelift, EmitError, Emitter, Interpreter};
+use crate::codegen::{EmitError, Emitter, Interpreter, Native};
 use crate::options::{Backend, Level, Options};
 use crate::passes;
 use crate::program::{Lossless, Preparation, Program};
@@ -219,7 +219,7 @@ pub fn emit(graph: Graph, schedule: Schedule, options: &Options) -> Result<Progr
     check::check(&graph, &schedule.program, &schedule.bindings)?;
     let kernels = Arc::new(schedule.program);
     let executable = match options.backend {
-        Backend::Cranelift { threads } => Cranelift::new(options.target).threads(threads).emit(kernels)?,
+        Backend::Native { threads } => Native::new(options.target).threads(threads).emit(kernels)?,
         Backend::Interpreter => Interpreter.emit(kernels)?,
     };
     Ok(Program::new(Arc::new(graph), executable, schedule.statuses))
@@ -245,7 +245,7 @@ pub fn text(graph: Graph, stage: Stage, options: &Options) -> Result<String, Com
         Some(parts) => parts.lossless.map(|l| l.graph).into_iter().chain([parts.preparation, parts.main]).collect(),
         None => vec![graph],
     };
-    let emitter = Cranelift::new(options.target);
+    let emitter = Native::new(options.target);
     let mut texts = vec![];
     for part in parts {
         let schedule = schedule(&part, options)?;

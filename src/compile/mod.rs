@@ -234,7 +234,7 @@ impl Compiler {
         };
         // `prepare` has no effect on programs whose parameters are not frozen.
         let passes = PassOptions { math: self.math, prepare: true, ..PassOptions::default() };
-        let backend = Backend::Cranelift { threads: self.pool.threads() };
+        let backend = Backend::Native { threads: self.pool.threads() };
         Ok(Options { level: self.level, passes, backend, ..Options::new(target) })
     }
 }

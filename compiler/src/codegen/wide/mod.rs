@@ -14,12 +14,29 @@ mod text;
 
 pub(super) use isa::Isa;
 
+use super::EmitError;
+use super::compiler::{Compiled, Form, KernelCompiler};
 use crate::kernel::Kernel;
 
-/// The code of a kernel, with its constants: it refers to nothing else.
-pub(super) fn compile(kernel: &Kernel, isa: Isa) -> Vec<u8> {
-    let function = select::select(kernel, isa);
-    let allocation = allocate::allocate(&function, isa);
-    let items = emit::emit(&function, &allocation, isa);
-    emit::assemble(&items, &function.pool)
+/// The wide compiler of kernels.
+pub(super) struct Wide {
+    isa: Isa,
+}
+
+impl Wide {
+    pub fn new(isa: Isa) -> Self {
+        Wide { isa }
+    }
+}
+
+impl KernelCompiler for Wide {
+    fn compile(&mut self, kernel: &Kernel, form: Form) -> Result<Compiled, EmitError> {
+        let function = select::select(kernel, self.isa);
+        let allocation = allocate::allocate(&function, self.isa);
+        let items = emit::emit(&function, &allocation, self.isa);
+        // The code refers to nothing but itself and its constants, which are behind it.
+        let bytes = emit::assemble(&items, &function.pool);
+        let text = (form == Form::Text).then(String::new);
+        Ok(Compiled { bytes, alignment: 64, relocs: vec![], text })
+    }
 }
