@@ -8,7 +8,7 @@ use dlc_ir::Graph;
 
 fn kernels(source: &str) -> String {
     let graph: Graph = source.parse().unwrap_or_else(|e| panic!("{e}\n{source}"));
-    let options = Options { check: true, ..Options::new(Target::X86_64V3) };
+    let options = Options { check: true, ..Options::new(Target::X86_64) };
     text(graph, Stage::Kernels, &options).expect("the graph compiles")
 }
 
