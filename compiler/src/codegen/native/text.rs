@@ -32,12 +32,29 @@ impl Native {
     /// # Errors
     /// Only if a compiler has a bug.
     pub fn assembly(&self, program: &KernelProgram) -> Result<String, EmitError> {
+        self.assembly_of(program, &|_| vec![])
+    }
+
+    /// The same, with the places in the source from where each kernel is launched.
+    ///
+    /// # Errors
+    /// As [`Native::assembly`].
+    pub fn assembly_of(
+        &self,
+        program: &KernelProgram,
+        launches: &dyn Fn(usize) -> Vec<String>,
+    ) -> Result<String, EmitError> {
         let layout = ImageLayout::new(program);
         let mut compiler = Compiler::new(self, program, &layout)?;
         let mut text = String::new();
         for item in Item::all(program) {
             let code = compiler.compile(item, Form::Text)?;
-            let _ = writeln!(text, "; {}\n{}", item.describe(program), code.text.unwrap_or_default());
+            let _ = write!(text, "; {}", item.describe(program));
+            if let Item::Kernel(i) = item {
+                let _ = write!(text, ", by {} for {}", self.kernels.name(), self.target);
+                launches(i).iter().for_each(|place| text.push_str(&format!("\n; launched at {place}")));
+            }
+            let _ = writeln!(text, "\n{}", code.text.unwrap_or_default());
         }
         Ok(text)
     }

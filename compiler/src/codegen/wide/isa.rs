@@ -22,6 +22,13 @@ impl Isa {
         }
     }
 
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Avx2 => "AVX2",
+            Isa::Avx512 => "AVX-512",
+        }
+    }
+
     /// Bytes of the widest vector.
     pub fn bytes(self) -> usize {
         match self {
