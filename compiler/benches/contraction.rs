@@ -5,7 +5,7 @@
 
 mod roofline;
 
-use dlc_compiler::codegen::Cranelift;
+use dlc_compiler::codegen::Native;
 use dlc_compiler::cpu::contract::{Blocking, Contiguous, OperandSource, Sizes, contract};
 use dlc_compiler::kernel::{Access, AccessMode, Kernel, KernelBuilder};
 use dlc_compiler::machine::Target;
@@ -20,7 +20,7 @@ fn main() {
     };
     if std::env::args().any(|a| a == "--asm") {
         let program = program(product(target, DType::F32, 256, 256, 256, false, false));
-        println!("{}", Cranelift::new(target).assembly(&program).expect("the program is well-formed"));
+        println!("{}", Native::new(target).assembly(&program).expect("the program is well-formed"));
         return;
     }
     let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();

@@ -9,7 +9,7 @@ mod roofline;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use dlc_compiler::codegen::Cranelift;
+use dlc_compiler::codegen::Native;
 use dlc_compiler::machine::Target;
 use dlc_compiler::options::Options;
 use dlc_compiler::pipeline::{Phase, PhaseObserver, compile_observed};
@@ -147,7 +147,7 @@ fn main() {
         println!("{}\n{}", program.graph(), program.kernels());
     }
     if std::env::args().any(|a| a == "--asm") {
-        let text = Cranelift::new(target).assembly(program.kernels());
+        let text = Native::new(target).assembly(program.kernels());
         println!("{}", text.expect("the kernels compile"));
     }
     measure(&program, roofline::peak(target, DType::F32));

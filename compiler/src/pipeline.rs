@@ -1,16 +1,20 @@
 //! The pipeline from a graph to a program, and its stages one by one.
 
+mod text;
+
 use std::sync::Arc;
 
 use dlc_ir::{Graph, VerifyError};
 
 use crate::autodiff::{self, AutodiffError};
-use crate::codegen::{Cranelift, EmitError, Emitter, Interpreter};
+use crate::codegen::{EmitError, Emitter, Interpreter, Native};
 use crate::options::{Backend, Level, Options};
 use crate::passes;
 use crate::program::{Lossless, Preparation, Program};
 use crate::routine::check::{self, PlanError};
 use crate::routine::{self, Schedule, ScheduleError};
+
+pub use text::{text, text_at};
 
 /// A stage of compilation, as `--emit` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,7 +28,7 @@ pub enum Stage {
     Opt,
     /// Kernels and routines.
     Kernels,
-    /// The input of Cranelift.
+    /// The input of Cranelift, also for kernels that another compiler compiles.
     Clif,
     Asm,
 }
@@ -219,41 +223,8 @@ pub fn emit(graph: Graph, schedule: Schedule, options: &Options) -> Result<Progr
     check::check(&graph, &schedule.program, &schedule.bindings)?;
     let kernels = Arc::new(schedule.program);
     let executable = match options.backend {
-        Backend::Cranelift { threads } => Cranelift::new(options.target).threads(threads).emit(kernels)?,
+        Backend::Native { threads } => Native::new(options.target).threads(threads).emit(kernels)?,
         Backend::Interpreter => Interpreter.emit(kernels)?,
     };
     Ok(Program::new(Arc::new(graph), executable, schedule.statuses))
-}
-
-/// The output of a stage as text. Below the graph stages, the preparation, if any, precedes the program.
-///
-/// # Errors
-/// As [`compile`].
-pub fn text(graph: Graph, stage: Stage, options: &Options) -> Result<String, CompileError> {
-    if stage == Stage::Ir {
-        return Ok(graph.to_string());
-    }
-    let graph = differentiate(graph, options)?;
-    if stage == Stage::Grad {
-        return Ok(graph.to_string());
-    }
-    let graph = optimize(&graph, options)?;
-    if stage == Stage::Opt {
-        return Ok(graph.to_string());
-    }
-    let parts = match passes::parts(&graph).map_err(CompileError::Preparation)? {
-        Some(parts) => parts.lossless.map(|l| l.graph).into_iter().chain([parts.preparation, parts.main]).collect(),
-        None => vec![graph],
-    };
-    let emitter = Cranelift::new(options.target);
-    let mut texts = vec![];
-    for part in parts {
-        let schedule = schedule(&part, options)?;
-        texts.push(match stage {
-            Stage::Clif => emitter.clif(&schedule.program)?,
-            Stage::Asm => emitter.assembly(&schedule.program)?,
-            _ => schedule.program.to_string(),
-        });
-    }
-    Ok(texts.join("\n"))
 }

@@ -1,4 +1,4 @@
-//! Hand-built kernels: the interpreter and Cranelift compute the same bits.
+//! Hand-built kernels: the interpreter and machine code compute the same bits.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Random kernels: the interpreter and Cranelift compute the same bits.
+//! Random kernels: the interpreter and machine code compute the same bits.
 
 mod support;
 

@@ -50,7 +50,7 @@ pub fn run(input: &[u8]) -> bool {
         let program = pipeline::compile_optimized(graph.clone(), &options, &mut ());
         program.unwrap_or_else(|e| panic!("an artefact with it loads, but {e}\n{graph}")).evaluate(&args)
     };
-    match (run(Backend::Cranelift { threads: 1 }), run(Backend::Interpreter)) {
+    match (run(Backend::Native { threads: 1 }), run(Backend::Interpreter)) {
         (Ok(native), Ok(walked)) => {
             let same = native.len() == walked.len() && native.iter().zip(&walked).all(|(a, b)| same_values(a, b));
             assert!(same, "machine code and kernels differ\n{graph}");

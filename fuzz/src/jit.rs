@@ -37,7 +37,7 @@ pub fn matches(input: &[u8]) -> bool {
         let optimised = pipeline::differentiate(graph.clone(), &options).and_then(|g| pipeline::optimize(&g, &options));
         let optimised = optimised.unwrap_or_else(|e| panic!("{level:?}: {e}\n{graph}"));
         let run = |backend| run(&optimised, &Options { backend, ..options.clone() }, &args);
-        let native = run(Backend::Cranelift { threads: 1 });
+        let native = run(Backend::Native { threads: 1 });
         let walked = run(Backend::Interpreter);
         match (&native, &walked) {
             (Ok(native), Ok(walked)) => {

@@ -27,7 +27,8 @@ pub struct Arguments {
     /// Report how long each stage took
     #[arg(long, conflicts_with = "emit")]
     timings: bool,
-    /// The instruction set [default: this machine's]
+    /// The instruction set: x86-64, x86-64-v3, x86-64-v4, aarch64; `portable`, that of this machine with vectors of 128 bits;
+    /// `native`, the one that this machine runs fastest [default: native]
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
     /// How much to optimise: 0, a kernel for each operator; 1, everything

@@ -22,8 +22,10 @@ struct Version {
     language: u32,
     /// Every target that can be compiled for.
     targets: Vec<&'static str>,
-    /// The default target; none if dlc supports no target that this machine can run.
+    /// The default target, which this machine runs fastest; none if dlc supports no target that this machine can run.
     host: Option<&'static str>,
+    /// The targets whose code this machine can run.
+    runs: Vec<&'static str>,
     processors: usize,
     features: Vec<&'static str>,
 }
@@ -36,6 +38,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         language: dlc_dsl::parser::VERSION,
         targets: Target::ALL.map(Target::name).to_vec(),
         host: Target::host().map(Target::name),
+        runs: Target::ALL.into_iter().filter(|target| target.runs_here()).map(Target::name).collect(),
         processors: std::thread::available_parallelism().map_or(1, usize::from),
         features: features(),
     };
@@ -45,6 +48,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         output.line(format!("language    {}", version.language));
         output.line(format!("targets     {}", version.targets.join(", ")));
         output.line(format!("host        {}", version.host.unwrap_or("not supported")));
+        output.line(format!("runs        {}", version.runs.join(", ")));
         output.line(format!("processors  {}", version.processors));
         output.line(format!("features    {}", version.features.join(" ")));
     }

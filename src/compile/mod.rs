@@ -88,7 +88,8 @@ impl Compiler {
         }
     }
 
-    /// For a named instruction set, `x86-64-v3` or `aarch64`. Programs for another machine can be looked at but not run.
+    /// For a named instruction set: `x86-64`, `x86-64-v3`, `x86-64-v4` or `aarch64`; `portable` is that of this machine with vectors of
+    /// 128 bits, `native` the one that this machine runs fastest. Programs for another machine can be looked at but not run.
     #[must_use]
     pub fn target(mut self, name: &str) -> Self {
         self.target = Some(name.to_owned());
@@ -206,7 +207,8 @@ impl Compiler {
     /// The text of a stage of what a request describes.
     pub(crate) fn text(&self, model: &Model, graph: Graph, stage: Stage) -> Result<String, Error> {
         let options = self.options()?;
-        pipeline::text(graph.clone(), stage, &options).map_err(|e| explain(model, &graph, &options, e))
+        let place = |loc: Loc| loc.is_known().then(|| model.locate(span(loc)));
+        pipeline::text_at(graph.clone(), stage, &options, &place).map_err(|e| explain(model, &graph, &options, e))
     }
 
     /// The math mode.
@@ -234,7 +236,7 @@ impl Compiler {
         };
         // `prepare` has no effect on programs whose parameters are not frozen.
         let passes = PassOptions { math: self.math, prepare: true, ..PassOptions::default() };
-        let backend = Backend::Cranelift { threads: self.pool.threads() };
+        let backend = Backend::Native { threads: self.pool.threads() };
         Ok(Options { level: self.level, passes, backend, ..Options::new(target) })
     }
 }

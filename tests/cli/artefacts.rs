@@ -115,9 +115,37 @@ fn arguments_are_read_by_their_types_and_shipped_as_they_are() {
 
 #[test]
 fn a_target_of_another_machine_is_a_usage_error() {
-    let other = if cfg!(target_arch = "x86_64") { "aarch64" } else { "x86-64-v3" };
+    let other = if cfg!(target_arch = "x86_64") { "aarch64" } else { "x86-64-v4" };
     let output = dlc(&["compile", "examples/mnist.dl", "--target", other]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("error[wrong-target]") && said.contains("the targets are x86-64-v3, aarch64"), "{said}");
+    assert!(
+        said.contains("error[wrong-target]") && said.contains("the targets are x86-64, x86-64-v3, x86-64-v4"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_artefact_for_another_instruction_set_is_compiled_again_of_its_source() {
+    let (folder, path) = scratch("m.dl", "model m(x: [B, 2]) -> y: [B, 8] = linear(x, 8)\n");
+    let (input, artefact) = (folder.path().join("x.npz"), folder.path().join("m.dlx"));
+    let x = dlc::Tensor::new([3, 2], vec![1f32; 6]).expect("six");
+    [("x", x)].into_iter().collect::<dlc::Tensors>().save(&input).expect("it can be written");
+    let mut results = vec![];
+    for target in ["native", "portable"] {
+        done(&dlc(&["compile", utf8(&path), "--force", "--target", target, "-o", utf8(&artefact)]));
+        results.push(text(&dlc(&["run", utf8(&artefact), utf8(&input)])));
+    }
+    assert_eq!(results[0], results[1], "both run as code for this machine");
+}
+
+#[test]
+fn portable_and_native_name_targets_of_this_machine() {
+    for target in ["portable", "native"] {
+        done(&dlc(&["compile", "examples/mnist.dl", "--emit=asm", "--target", target]));
+    }
+    let output = dlc(&["compile", "examples/mnist.dl", "--target", "v4"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("error[unknown-target]") && said.contains("portable or native"), "{said}");
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use dlc_compiler::codegen::{Cranelift, Emitter, ExecContext, Executable, KernelFn, VERSION};
+use dlc_compiler::codegen::{Emitter, ExecContext, Executable, KernelFn, Native, VERSION};
 use dlc_compiler::kernel::{AccessMode, Elem, Kernel, KernelBuilder, Ty, Verified};
 use dlc_compiler::machine::Target;
 use dlc_compiler::routine::program::{Address, KernelProgram, Routine, Step};
@@ -61,7 +61,7 @@ pub fn time(target: Target, kernel: Kernel, sizes: &[usize]) -> Timed {
     let mut executable = None;
     for _ in 0..3 {
         let start = Instant::now();
-        executable = Some(Cranelift::new(target).emit(program.clone()).expect("the host is the target"));
+        executable = Some(Native::new(target).emit(program.clone()).expect("the host is the target"));
         compile = compile.min(start.elapsed().as_secs_f64());
     }
     let executable = executable.expect("made above");

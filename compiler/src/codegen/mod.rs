@@ -1,24 +1,27 @@
 //! Emitters: from [kernel programs](KernelProgram) to executables.
 //!
-//! [`Emitter`] has two implementations: [`Interpreter`], which interprets kernels, and [`Cranelift`], which makes machine code
-//! with 128-bit vectors. They compute the same bits. One with wider vectors fits behind the same trait; nothing above this module
-//! knows which one is used.
+//! [`Emitter`] has two implementations: [`Interpreter`], which interprets kernels, and [`Native`], which makes machine code. The
+//! latter compiles kernels with one of several [compilers](Kernels): Cranelift has vectors of 128 bits, our own wider ones. All
+//! compute the same bits; nothing above this module knows which one is used.
 //!
 //! `unsafe` in the compiler is confined to this module and `program`: code memory, the call of generated code, and the raw
 //! pointers of an [`ExecContext`].
 
 mod abi;
 mod clif;
+mod compiler;
 mod image;
 mod interpret;
+mod native;
 mod run_once;
 mod wide;
 
 use std::sync::Arc;
 
 pub use abi::{ExecContext, KernelFn, LaunchFn, ParallelFn, VERSION};
-pub use clif::Cranelift;
+pub use compiler::Kernels;
 pub use interpret::Interpreter;
+pub use native::Native;
 
 use crate::machine::{Machine, Target};
 use crate::routine::program::{KernelProgram, Step};

@@ -11,6 +11,28 @@ pub fn kernel(name: &str, kernel: &Kernel) -> String {
     printer.out
 }
 
+/// The statements of a kernel in order, each with its first line. Constants are written where they are used, and have none.
+pub fn statements(kernel: &Kernel) -> Vec<(&Stmt, String)> {
+    fn walk<'k>(printer: &mut Printer<'_>, block: &'k Block, found: &mut Vec<(&'k Stmt, String)>) {
+        for stmt in block {
+            let inner: &[&Block] = match stmt {
+                Stmt::Let(_, Inst::Const(_)) => continue,
+                Stmt::Let(..) | Stmt::Store(..) | Stmt::Check(..) => &[],
+                Stmt::Loop(l) => &[&l.body],
+                Stmt::If(i) => &[&i.then, &i.otherwise],
+            };
+            printer.first_line(stmt).expect("writing to a string does not fail");
+            let line = std::mem::take(&mut printer.out);
+            found.push((stmt, line.trim_end_matches([' ', '{']).to_owned()));
+            inner.iter().for_each(|block| walk(printer, block, found));
+        }
+    }
+    let mut printer = Printer { kernel, consts: constants(kernel), out: String::new(), depth: 0 };
+    let mut found = vec![];
+    walk(&mut printer, &kernel.body, &mut found);
+    found
+}
+
 impl fmt::Display for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&kernel("kernel", self))
@@ -141,23 +163,14 @@ impl Printer<'_> {
 
     fn block(&mut self, block: &Block) -> fmt::Result {
         for stmt in block {
+            if matches!(stmt, Stmt::Let(_, Inst::Const(_))) {
+                continue;
+            }
+            self.line();
+            self.first_line(stmt)?;
+            self.out.push('\n');
             match stmt {
-                Stmt::Let(_, Inst::Const(_)) => continue,
-                Stmt::Let(val, inst) => {
-                    self.line();
-                    let text = self.inst(inst);
-                    writeln!(self.out, "%{} = {text} : {}", val.0, self.kernel.ty(*val))?;
-                }
-                Stmt::Store(access, value) => {
-                    self.line();
-                    let (to, what) = (self.access(access), self.val(*value));
-                    writeln!(self.out, "store {to}, {what} : {}", self.kernel.ty(*value))?;
-                }
-                Stmt::Check(cond, status) => {
-                    self.line();
-                    let cond = self.val(*cond);
-                    writeln!(self.out, "check {cond} else {status}")?;
-                }
+                Stmt::Let(..) | Stmt::Store(..) | Stmt::Check(..) => {}
                 Stmt::Loop(l) => self.repeat(l)?,
                 Stmt::If(i) => self.branch(i)?,
             }
@@ -165,8 +178,27 @@ impl Printer<'_> {
         Ok(())
     }
 
-    fn repeat(&mut self, l: &Loop) -> fmt::Result {
-        self.line();
+    /// The statement, up to the block that follows, if one does.
+    fn first_line(&mut self, stmt: &Stmt) -> fmt::Result {
+        match stmt {
+            Stmt::Let(val, inst) => {
+                let text = self.inst(inst);
+                write!(self.out, "%{} = {text} : {}", val.0, self.kernel.ty(*val))
+            }
+            Stmt::Store(access, value) => {
+                let (to, what) = (self.access(access), self.val(*value));
+                write!(self.out, "store {to}, {what} : {}", self.kernel.ty(*value))
+            }
+            Stmt::Check(cond, status) => {
+                let cond = self.val(*cond);
+                write!(self.out, "check {cond} else {status}")
+            }
+            Stmt::Loop(l) => self.head_of_loop(l),
+            Stmt::If(i) => self.head_of_branch(i),
+        }
+    }
+
+    fn head_of_loop(&mut self, l: &Loop) -> fmt::Result {
         if !l.carried.is_empty() {
             let results: Vec<String> = l.carried.iter().map(|c| format!("%{}", c.result.0)).collect();
             write!(self.out, "{} = ", results.join(", "))?;
@@ -180,7 +212,11 @@ impl Printer<'_> {
             let args: Vec<String> = l.carried.iter().map(|c| format!("%{} = {}", c.arg.0, self.val(c.init))).collect();
             write!(self.out, " with {}", args.join(", "))?;
         }
-        self.out.push_str(" {\n");
+        self.out.push_str(" {");
+        Ok(())
+    }
+
+    fn repeat(&mut self, l: &Loop) -> fmt::Result {
         self.nested(&l.body)?;
         self.yields(l.carried.iter().map(|c| c.next))?;
         self.line();
@@ -197,14 +233,16 @@ impl Printer<'_> {
         Ok(())
     }
 
-    fn branch(&mut self, i: &If) -> fmt::Result {
-        self.line();
+    fn head_of_branch(&mut self, i: &If) -> fmt::Result {
         if !i.results.is_empty() {
             let results: Vec<String> = i.results.iter().map(|m| format!("%{}", m.result.0)).collect();
             write!(self.out, "{} = ", results.join(", "))?;
         }
         let cond = self.val(i.cond);
-        writeln!(self.out, "if {cond}{} {{", if i.is_rare { " rarely" } else { "" })?;
+        write!(self.out, "if {cond}{} {{", if i.is_rare { " rarely" } else { "" })
+    }
+
+    fn branch(&mut self, i: &If) -> fmt::Result {
         self.nested(&i.then)?;
         self.yields(i.results.iter().map(|m| m.then))?;
         if !i.otherwise.is_empty() || !i.results.is_empty() {

@@ -19,8 +19,8 @@ pub enum Level {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Backend {
-    /// Machine code by Cranelift, compiled on several threads.
-    Cranelift {
+    /// Machine code, compiled on several threads.
+    Native {
         /// At least one.
         threads: usize,
     },
@@ -47,7 +47,7 @@ impl Options {
             target,
             level: Level::Full,
             passes: PassOptions::default(),
-            backend: Backend::Cranelift { threads: 1 },
+            backend: Backend::Native { threads: 1 },
             check: cfg!(debug_assertions),
         }
     }

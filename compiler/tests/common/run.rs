@@ -14,7 +14,7 @@ pub fn options(level: Level, backend: Backend) -> Options {
 }
 
 /// Machine code on the calling thread.
-pub const NATIVE: Backend = Backend::Cranelift { threads: 1 };
+pub const NATIVE: Backend = Backend::Native { threads: 1 };
 
 /// Compiles a graph.
 pub fn build(graph: &Graph, level: Level, backend: Backend) -> Result<Program, CompileError> {

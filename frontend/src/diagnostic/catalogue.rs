@@ -173,7 +173,7 @@ codes! {
     "bad-graph": "The text is not a graph, or not well-typed.", "dlc opt model.dl";
     "unknown-pass": "Unknown pass.", "dlc opt --passes=optimise";
     "unknown-target": "Unknown instruction set, or one of this machine that dlc does not support.", "--target=z80";
-    "wrong-target": "Code for another instruction set than this machine's can be printed, but not run.",
+    "wrong-target": "Code for an instruction set that this machine lacks can be printed, but not run.",
         "--target=aarch64";
 }
 

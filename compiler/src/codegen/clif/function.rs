@@ -11,7 +11,7 @@ use super::value::{Lowering, Rep, flags};
 use crate::kernel::{Block, Const, If, Kernel, Loop, Stmt, Val};
 
 /// The signature of a function of these parameters that returns a status.
-pub(super) fn status_signature(isa: &dyn TargetIsa, params: &[ir::Type]) -> Signature {
+pub(in crate::codegen) fn status_signature(isa: &dyn TargetIsa, params: &[ir::Type]) -> Signature {
     let mut signature = Signature::new(isa.default_call_conv());
     signature.params.extend(params.iter().map(|&t| AbiParam::new(t)));
     signature.returns.push(AbiParam::new(types::I32));
@@ -19,7 +19,7 @@ pub(super) fn status_signature(isa: &dyn TargetIsa, params: &[ir::Type]) -> Sign
 }
 
 /// The signature of a [`KernelFn`](crate::codegen::KernelFn).
-pub(super) fn signature(isa: &dyn TargetIsa) -> Signature {
+pub(in crate::codegen) fn signature(isa: &dyn TargetIsa) -> Signature {
     status_signature(isa, &[types::I64; 4])
 }
 
@@ -46,7 +46,7 @@ pub(super) fn build(
     lowering.b.finalize(isa.frontend_config());
 }
 
-pub(super) fn args(values: &[Value]) -> Vec<BlockArg> {
+pub(in crate::codegen) fn args(values: &[Value]) -> Vec<BlockArg> {
     values.iter().map(|&v| BlockArg::Value(v)).collect()
 }
 

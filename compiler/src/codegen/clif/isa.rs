@@ -22,7 +22,7 @@ const X86_64_V3: [&str; 10] = [
 
 /// The register allocator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RegisterAllocation {
+pub(in crate::codegen) enum RegisterAllocation {
     /// For kernels: best code.
     Backtracking,
     /// One pass with many spills: for code that runs once per launch.

@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use super::inst::{Class, Condition, Inst, Label, Reg, Width};
+use crate::kernel::Stmt;
 
 /// An item of a function, in order.
 #[derive(Clone, Debug)]
@@ -74,6 +75,13 @@ pub(super) struct Function {
     /// Bytes of the stack that selection uses, from the stack pointer on.
     pub stack: u32,
     pub labels: u32,
+    /// The statement of the kernel that the code from a number on is made of, by [`statement`], or none; only if it was wanted.
+    pub marks: Vec<(u32, Option<usize>)>,
+}
+
+/// Identifies a statement of a kernel that stays where it is.
+pub(super) fn statement(stmt: &Stmt) -> usize {
+    std::ptr::from_ref(stmt).addr()
 }
 
 impl Function {

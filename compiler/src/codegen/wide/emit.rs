@@ -12,7 +12,7 @@ use super::operands::Use;
 use super::select::constant_load;
 
 /// An item of a function in registers of the machine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Item {
     Inst(Inst),
     Bind(Label),
@@ -26,50 +26,90 @@ pub(super) enum Item {
     Return,
 }
 
-const RSP: Reg = Reg(4);
+/// What an item stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A part of the frame: saved registers, the stack pointer, the return.
+    Frame,
+    /// The parameters are moved to their places.
+    Parameters,
+    /// The item of the function with this number, in registers of the machine.
+    Code(u32),
+    /// What allocation needs besides it: copies, loads and stores, or the jump to the end.
+    Around(u32),
+}
+
+/// A function in registers of the machine.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Emitted {
+    pub items: Vec<Item>,
+    /// What each item stands for, if it was wanted.
+    pub sources: Vec<Source>,
+}
+
+impl Emitted {
+    fn push(&mut self, item: Item, source: Option<Source>) {
+        self.items.push(item);
+        self.sources.extend(source);
+    }
+
+    fn append(&mut self, mut other: Emitted) {
+        self.items.append(&mut other.items);
+        self.sources.append(&mut other.sources);
+    }
+}
+
+pub(super) const RSP: Reg = Reg(4);
 
 /// The frame is aligned for the widest vectors.
-const ALIGNMENT: u32 = 64;
+pub(super) const ALIGNMENT: u32 = 64;
 
 /// The general registers that a function preserves.
-const PRESERVED: [u8; 6] = [3, 5, 12, 13, 14, 15];
+pub(super) const PRESERVED: [u8; 6] = [3, 5, 12, 13, 14, 15];
 
 struct Emit<'a> {
     function: &'a Function,
     allocation: &'a Allocation,
     isa: Isa,
-    items: Vec<Item>,
+    done: Emitted,
     /// Code that is unlikely to run, behind the other.
-    rare: Vec<Item>,
-    /// The nesting of unlikely code.
-    rarely: u32,
+    rare: Emitted,
+    /// Unlikely code that is not complete, by nesting: code that skips a part must not be right before it.
+    nested: Vec<Emitted>,
     exit: Label,
+    /// What the next items stand for, if it is wanted.
+    source: Option<Source>,
 }
 
 /// The instructions of a function.
-pub(super) fn emit(function: &Function, allocation: &Allocation, isa: Isa) -> Vec<Item> {
+pub(super) fn emit(function: &Function, allocation: &Allocation, isa: Isa, sources: bool) -> Emitted {
+    let items = Vec::with_capacity(function.code.len() + 32);
     let mut emit = Emit {
         function,
         allocation,
         isa,
-        items: Vec::with_capacity(function.code.len() + 32),
-        rare: Vec::new(),
-        rarely: 0,
+        done: Emitted { items, sources: Vec::new() },
+        rare: Emitted::default(),
+        nested: Vec::new(),
         exit: Label(function.labels),
+        source: sources.then_some(Source::Frame),
     };
     let frame = (function.stack.next_multiple_of(ALIGNMENT) + allocation.slots).next_multiple_of(ALIGNMENT);
     let mut preserved: Vec<u8> = allocation.used_general(function).filter(|n| PRESERVED.contains(n)).collect();
     preserved.sort_unstable();
     preserved.dedup();
-    emit.items.extend(preserved.iter().map(|&n| Item::Push(Reg(u32::from(n)))));
+    preserved.iter().for_each(|&n| emit.item(Item::Push(Reg(u32::from(n)))));
     if frame > 0 {
         emit.enter(frame);
     }
+    emit.stands_for(Source::Parameters);
     emit.parameters();
     let last = function.code.len() - 1;
     for (i, code) in function.code.iter().enumerate() {
+        emit.stands_for(Source::Around(i as u32));
         emit.code(code, i == last);
     }
+    emit.stands_for(Source::Frame);
     emit.item(Item::Bind(emit.exit));
     // Legacy SSE instructions, of which callers have some, wait for the upper halves of registers otherwise.
     emit.item(Item::Inst(Inst::new(Op::Vzeroupper, Width::V128, &[])));
@@ -77,10 +117,10 @@ pub(super) fn emit(function: &Function, allocation: &Allocation, isa: Isa) -> Ve
         let saved = Mem::stack(frame as i32);
         emit.item(Item::Inst(Inst::new(Op::Mov, Width::W64, &[RSP]).with(Rm::Mem(saved))));
     }
-    emit.items.extend(preserved.iter().rev().map(|&n| Item::Pop(Reg(u32::from(n)))));
+    preserved.iter().rev().for_each(|&n| emit.item(Item::Pop(Reg(u32::from(n)))));
     emit.item(Item::Return);
-    emit.items.append(&mut emit.rare);
-    emit.items
+    emit.done.append(emit.rare);
+    emit.done
 }
 
 /// The bytes of a function, and of its constants.
@@ -105,7 +145,23 @@ pub(super) fn assemble(items: &[Item], pool: &[u8]) -> Vec<u8> {
 
 impl Emit<'_> {
     fn item(&mut self, item: Item) {
-        if self.rarely > 0 { self.rare.push(item) } else { self.items.push(item) }
+        self.nested.last_mut().unwrap_or(&mut self.done).push(item, self.source);
+    }
+
+    fn stands_for(&mut self, source: Source) {
+        if self.source.is_some() {
+            self.source = Some(source);
+        }
+    }
+
+    /// The item that stands for an item of the function itself.
+    fn main(&mut self, item: Item) {
+        let around = self.source;
+        if let Some(Source::Around(i)) = around {
+            self.source = Some(Source::Code(i));
+        }
+        self.item(item);
+        self.source = around;
     }
 
     fn inst(&mut self, inst: Inst) {
@@ -143,17 +199,20 @@ impl Emit<'_> {
         match code {
             Code::Inst(inst) => self.rewrite(*inst),
             Code::Moves(moves) => self.moves(moves),
-            Code::Bind(label) => self.item(Item::Bind(*label)),
-            Code::Jump(label) => self.item(Item::Jump(*label)),
-            Code::Branch(condition, label) => self.item(Item::Branch(*condition, *label)),
+            Code::Bind(label) => self.main(Item::Bind(*label)),
+            Code::Jump(label) => self.main(Item::Jump(*label)),
+            Code::Branch(condition, label) => self.main(Item::Branch(*condition, *label)),
             Code::Choose(condition, width, to, from) => self.choose(*condition, *width, *to, *from),
-            Code::Set(condition, reg) => self.item(Item::Set(*condition, *reg)),
+            Code::Set(condition, reg) => self.main(Item::Set(*condition, *reg)),
             Code::LoopBegin | Code::LoopEnd => {}
-            Code::RareBegin => self.rarely += 1,
-            Code::RareEnd => self.rarely -= 1,
-            Code::Align => self.item(Item::Align),
+            Code::RareBegin => self.nested.push(Emitted::default()),
+            Code::RareEnd => {
+                let rare = self.nested.pop().expect("they are nested");
+                self.rare.append(rare);
+            }
+            Code::Align => self.main(Item::Align),
             Code::Return(status) => {
-                self.inst(Inst::new(Op::MovImm, Width::W32, &[RAX]).imm(i64::from(*status)));
+                self.main(Item::Inst(Inst::new(Op::MovImm, Width::W32, &[RAX]).imm(i64::from(*status))));
                 if !is_last {
                     self.item(Item::Jump(self.exit));
                 }
@@ -182,7 +241,7 @@ impl Emit<'_> {
         };
         let source = load(self, from, spare.first());
         let target = load(self, to, spare.get(1));
-        self.item(Item::Choose(condition, width, target, source));
+        self.main(Item::Choose(condition, width, target, source));
         if let Place::Slot(offset) = self.place(to) {
             let slot = self.slot(offset);
             self.inst(Inst::new(Op::MovStore, Width::W64, &[target]).with(Rm::Mem(slot)));
@@ -260,7 +319,7 @@ impl Emit<'_> {
         }
         let mut next = registers.iter();
         inst.for_each_reg(|reg, _, _| *reg = *next.next().expect("one for each"));
-        self.inst(inst);
+        self.main(Item::Inst(inst));
         for (&(reg, class, how), &register) in uses.iter().zip(&registers) {
             if let (Place::Slot(offset), Use::Write | Use::Modify) = (self.place(reg), how) {
                 self.store(offset, register, class, self.function.reg(reg).bytes);

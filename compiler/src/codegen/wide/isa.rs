@@ -1,6 +1,7 @@
 //! The instruction sets.
 
 use super::inst::Width;
+use crate::machine::Target;
 
 /// An instruction set with vectors wider than 128 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,6 +13,22 @@ pub(in crate::codegen) enum Isa {
 }
 
 impl Isa {
+    /// That of a target, if its vectors are wider than 128 bits.
+    pub fn of(target: Target) -> Option<Isa> {
+        match target {
+            Target::X86_64V3 => Some(Isa::Avx2),
+            Target::X86_64V4 => Some(Isa::Avx512),
+            Target::X86_64 | Target::Aarch64 => None,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Avx2 => "AVX2",
+            Isa::Avx512 => "AVX-512",
+        }
+    }
+
     /// Bytes of the widest vector.
     pub fn bytes(self) -> usize {
         match self {
@@ -29,7 +46,7 @@ impl Isa {
     }
 
     /// The widest vector.
-    pub fn widest(self) -> Width {
+    pub(super) fn widest(self) -> Width {
         width(self.bytes())
     }
 }

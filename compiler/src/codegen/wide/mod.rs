@@ -2,11 +2,13 @@
 #![allow(dead_code)]
 
 mod allocate;
+mod check;
 mod code;
 mod emit;
 mod encode;
 mod inst;
 mod isa;
+mod listing;
 mod op;
 mod operands;
 mod select;
@@ -14,12 +16,37 @@ mod text;
 
 pub(super) use isa::Isa;
 
+use super::EmitError;
+use super::compiler::{Compiled, Form, KernelCompiler};
 use crate::kernel::Kernel;
 
-/// The code of a kernel, with its constants: it refers to nothing else.
-pub(super) fn compile(kernel: &Kernel, isa: Isa) -> Vec<u8> {
-    let function = select::select(kernel, isa);
-    let allocation = allocate::allocate(&function, isa);
-    let items = emit::emit(&function, &allocation, isa);
-    emit::assemble(&items, &function.pool)
+/// Whether the allocation of registers is checked in every kernel.
+const CHECK: bool = cfg!(debug_assertions);
+
+/// The wide compiler of kernels.
+pub(super) struct Wide {
+    isa: Isa,
+}
+
+impl Wide {
+    pub fn new(isa: Isa) -> Self {
+        Wide { isa }
+    }
+}
+
+impl KernelCompiler for Wide {
+    fn compile(&mut self, kernel: &Kernel, form: Form) -> Result<Compiled, EmitError> {
+        let is_text = form == Form::Text;
+        let function = select::select(kernel, self.isa, is_text);
+        let allocation = allocate::allocate(&function, self.isa);
+        let emitted = emit::emit(&function, &allocation, self.isa, is_text || CHECK);
+        if CHECK {
+            let wrong = |error| EmitError::Internal(format!("registers of {}: {error}", self.isa.name()));
+            check::check(&function, &emitted, self.isa).map_err(wrong)?;
+        }
+        // The code refers to nothing but itself and its constants, which are behind it.
+        let bytes = emit::assemble(&emitted.items, &function.pool);
+        let text = is_text.then(|| listing::listing(kernel, &function, &emitted));
+        Ok(Compiled { bytes, alignment: 64, relocs: vec![], text })
+    }
 }

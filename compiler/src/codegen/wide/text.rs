@@ -86,6 +86,18 @@ fn immediate(immediate: Immediate, width: Width, value: i64) -> u64 {
     }
 }
 
+/// The name of a general register, by its bytes.
+pub(super) fn register_name(reg: Reg, bytes: u32) -> String {
+    let (kind, width) = match bytes {
+        1 => (Kind::General8, Width::W32),
+        4 => (Kind::General32, Width::W32),
+        _ => (Kind::General64, Width::W64),
+    };
+    let mut name = String::new();
+    register(reg, kind, width, &mut name).expect("strings grow");
+    name
+}
+
 fn register(reg: Reg, kind: Kind, width: Width, out: &mut String) -> fmt::Result {
     const NAMES: [&str; 8] = ["ax", "cx", "dx", "bx", "sp", "bp", "si", "di"];
     let n = reg.0;

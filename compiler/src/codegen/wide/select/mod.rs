@@ -15,7 +15,7 @@ mod value;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::code::{Code, Constant, Function, Moves};
+use super::code::{Code, Constant, Function, Moves, statement};
 use super::inst::{Class, Condition, Inst, Mem, Reg, Rm, Width};
 use super::isa::Isa;
 use super::op::Op;
@@ -48,6 +48,8 @@ struct Select<'a> {
     /// The masks of the first lanes, by their number and the bytes of a lane, where they are defined.
     prefixes: Vec<Prefix>,
     scratch_layout: Vec<usize>,
+    /// The statement whose instructions are being selected, if it is wanted.
+    statement: Option<Option<usize>>,
 }
 
 /// A mask of the first lanes that was computed.
@@ -62,7 +64,7 @@ struct Prefix {
 const PARAMETERS: u32 = 4;
 
 /// Selects the instructions of a kernel.
-pub(super) fn select(kernel: &Kernel, isa: Isa) -> Function {
+pub(super) fn select(kernel: &Kernel, isa: Isa, marks: bool) -> Function {
     let buffers = kernel.operands.len() + kernel.scratch.len() + kernel.tables.len();
     let mut select = Select {
         kernel,
@@ -81,6 +83,7 @@ pub(super) fn select(kernel: &Kernel, isa: Isa) -> Function {
         wholes: FxHashMap::default(),
         prefixes: Vec::new(),
         scratch_layout: kernel.scratch_layout().0,
+        statement: marks.then_some(None),
     };
     let parameters: [Reg; PARAMETERS as usize] = std::array::from_fn(|_| select.function.new_reg(Class::General, 8, 0));
     select.reps[Kernel::BEGIN.0 as usize] = Rep::Scalar(parameters[1]);
@@ -88,6 +91,8 @@ pub(super) fn select(kernel: &Kernel, isa: Isa) -> Function {
     select.statements(&kernel.body);
     select.function.code.push(Code::Return(0));
     let body = std::mem::replace(&mut select.function.code, select.prologue);
+    let before = select.function.code.len() as u32;
+    select.function.marks.iter_mut().for_each(|(at, _)| *at += before);
     select.function.code.extend(body);
     select.function
 }
@@ -166,7 +171,11 @@ impl<'a> Select<'a> {
     }
 
     fn statements(&mut self, block: &'a Block) {
+        let outer = self.statement;
         for stmt in block {
+            if outer.is_some() {
+                self.mark(Some(statement(stmt)));
+            }
             match stmt {
                 Stmt::Let(val, inst) => {
                     inst.operands().for_each(|operand| self.used(operand));
@@ -185,6 +194,15 @@ impl<'a> Select<'a> {
                 Stmt::If(i) => self.branch(i),
             }
         }
+        if let Some(outer) = outer {
+            self.mark(outer);
+        }
+    }
+
+    /// What is selected from here on is for a statement.
+    fn mark(&mut self, statement: Option<usize>) {
+        self.statement = Some(statement);
+        self.function.marks.push((self.function.code.len() as u32, statement));
     }
 
     /// Counts a use.

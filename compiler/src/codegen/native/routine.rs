@@ -8,9 +8,9 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 
-use super::function::{args, status_signature};
 use super::{Item, step};
 use crate::codegen::abi::offset;
+use crate::codegen::clif::{args, status_signature};
 use crate::codegen::image::{ImageLayout, word};
 use crate::routine::program::KernelProgram;
 

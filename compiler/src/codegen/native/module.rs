@@ -4,7 +4,9 @@ use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_jit::{ArenaMemoryProvider, JITBuilder, JITModule};
 use cranelift_module::{FuncId, Module, default_libcall_names};
 
-use super::{Compiled, Item, function};
+use super::Item;
+use crate::codegen::clif;
+use crate::codegen::compiler::Compiled;
 use crate::codegen::image::ConstantImage;
 use crate::codegen::{Code, EmitError, ExecContext};
 use crate::routine::program::{KernelProgram, Step};
@@ -12,7 +14,7 @@ use crate::routine::program::{KernelProgram, Step};
 type Entry = unsafe extern "C" fn(*mut ExecContext) -> i32;
 
 /// The finished code of a program.
-pub(super) struct Native {
+pub(super) struct Linked {
     entry: Entry,
     /// The addresses of the kernels, followed by those of the routines.
     functions: Vec<usize>,
@@ -30,13 +32,13 @@ struct Finalized(JITModule);
 unsafe impl Sync for Finalized {}
 
 /// Places compiled functions in memory and resolves references between them.
-pub(super) fn link(isa: OwnedTargetIsa, program: &KernelProgram, codes: &[Compiled]) -> Result<Native, EmitError> {
+pub(super) fn link(isa: OwnedTargetIsa, program: &KernelProgram, codes: &[Compiled]) -> Result<Linked, EmitError> {
     let internal = |e: &dyn std::fmt::Display| EmitError::Internal(e.to_string());
     // Every function may be padded for alignment, and segments are whole pages.
     let bytes: usize = codes.iter().map(|c| c.bytes.len() + 64).sum();
     let memory =
         ArenaMemoryProvider::new_with_size(bytes + (64 << 10)).map_err(|e| EmitError::Memory(e.to_string()))?;
-    let kernel_signature = function::signature(&*isa);
+    let kernel_signature = clif::signature(&*isa);
     let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
     builder.memory_provider(Box::new(memory));
     let mut module = JITModule::new(builder);
@@ -55,10 +57,10 @@ pub(super) fn link(isa: OwnedTargetIsa, program: &KernelProgram, codes: &[Compil
     // SAFETY: that is the entry, which `routine::build_entry` gave this signature.
     #[allow(unsafe_code)]
     let entry = unsafe { std::mem::transmute::<*const u8, Entry>(entry) };
-    Ok(Native { entry, functions, kernels: program.kernels.len(), module: Some(Finalized(module)) })
+    Ok(Linked { entry, functions, kernels: program.kernels.len(), module: Some(Finalized(module)) })
 }
 
-impl Code for Native {
+impl Code for Linked {
     #[allow(unsafe_code)]
     unsafe fn enter(&self, _: &KernelProgram, _: &ConstantImage, ctx: *mut ExecContext) -> i32 {
         // SAFETY: the code lives as long as `self`, and the caller promises a valid context.
@@ -73,7 +75,7 @@ impl Code for Native {
     }
 }
 
-impl Drop for Native {
+impl Drop for Linked {
     fn drop(&mut self) {
         if let Some(Finalized(module)) = self.module.take() {
             // SAFETY: nothing can run the code any more: that would borrow `self`.

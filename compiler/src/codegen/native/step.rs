@@ -11,9 +11,9 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 
-use super::function::{self, args, status_signature};
 use super::routine::{self, flags};
 use crate::codegen::abi::offset;
+use crate::codegen::clif::{self, args, status_signature};
 use crate::codegen::image::{CallKind, OFFSET_SHIFT, width, word};
 use crate::routine::program::KernelProgram;
 
@@ -33,7 +33,7 @@ pub(super) fn build(
     let mut step = StepEmitter { b, ctx, frame, arguments, description };
     let callee = step.word(word::CALLEE);
     let table = step.table(program);
-    let kernel_signature = step.b.import_signature(function::signature(isa));
+    let kernel_signature = step.b.import_signature(clif::signature(isa));
     let routine_signature = step.b.import_signature(routine::signature(isa));
     let parallel_signature = step.b.import_signature(status_signature(isa, &[types::I64; 4]));
     let launch_signature = step.b.import_signature(status_signature(isa, &[types::I64, types::I32]));
