@@ -46,7 +46,7 @@ impl Packing {
             let panel = b.mul_const(first, self.depth as i64);
             let begin = b.add(row, first);
             if strip {
-                self.by_rows(b, to, panel, begin, step, None, side);
+                self.by_rows(b, to, panel, (begin, None), step, side);
                 for i in 0..step / to.tile {
                     let panel = b.add_const(panel, (i * to.tile * self.depth) as i64);
                     self.pad_depth(b, to, panel);
@@ -101,7 +101,7 @@ impl Packing {
         side: &mut OperandSource<'_>,
     ) {
         if side.contiguous == Contiguous::Row {
-            return self.by_rows(b, to, panel, begin, to.pitch, left, side);
+            return self.by_rows(b, to, panel, (begin, left), to.pitch, side);
         }
         let last = b.index(to.size as i64 - 1);
         // Squares with as many rows and columns as a register has lanes, or as the panel has; the remainder of k one by one.
@@ -149,9 +149,8 @@ impl Packing {
         b: &mut KernelBuilder,
         to: Panels,
         panel: Val,
-        begin: Val,
+        (begin, left): (Val, Option<Val>),
         count: usize,
-        left: Option<Val>,
         side: &mut OperandSource<'_>,
     ) {
         let zero = b.index(0);

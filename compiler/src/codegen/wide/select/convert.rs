@@ -39,7 +39,7 @@ impl Select<'_> {
         match (self.kernel.ty(x).elem.is_float(), ty.elem.is_float()) {
             (true, false) => {
                 let x = self.float(x);
-                Rep::Scalar(self.to_general(x, ty.elem))
+                Rep::Scalar(self.lowest_general(x, ty.elem))
             }
             (false, true) => {
                 let x = self.general(x);

@@ -140,11 +140,11 @@ impl Select<'_> {
         }
         let parts = self.vector(x);
         let low = self.lowest(&parts, ty.elem, ty.lanes, lane);
-        Rep::Scalar(if ty.elem.is_float() { low } else { self.to_general(low, ty.elem) })
+        Rep::Scalar(if ty.elem.is_float() { low } else { self.lowest_general(low, ty.elem) })
     }
 
     /// The lowest lane of a vector of integers, in a general register.
-    pub(super) fn to_general(&mut self, low: Reg, elem: Elem) -> Reg {
+    pub(super) fn lowest_general(&mut self, low: Reg, elem: Elem) -> Reg {
         let to = self.new_general();
         let (op, width) = if elem == Elem::I64 { (Op::VmovqStore, Width::V128) } else { (Op::VmovdStore, Width::V128) };
         self.push(Inst::new(op, width, &[to, low]));

@@ -6,10 +6,13 @@
 
 mod arith;
 mod convert;
+mod gather;
+mod general;
 mod integer;
 mod lanes;
 mod mask;
 mod memory;
+mod store;
 mod value;
 
 use rustc_hash::FxHashMap;

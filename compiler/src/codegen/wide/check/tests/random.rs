@@ -90,7 +90,8 @@ impl Random {
     fn store_all(&mut self, before: &[Vec<Reg>; 3]) {
         let address = self.defined[Class::General as usize][0];
         for class in self.classes() {
-            for reg in self.defined[*class as usize][before[*class as usize].len()..].to_vec() {
+            let since: Vec<Reg> = self.defined[*class as usize][before[*class as usize].len()..].into();
+            for reg in since {
                 let (op, width) = match class {
                     Class::General => (Op::MovStore, Width::W64),
                     Class::Vector => (Op::VmovupsStore, self.isa.widest()),
