@@ -35,5 +35,6 @@ fn every_target_names_the_compiler_of_its_kernels() {
         assert!(text.starts_with("; kernel @") && text.contains(&format!(" for {target}")), "{text}");
         let is_wide = matches!(target, Target::X86_64V3 | Target::X86_64V4);
         assert_eq!(text.contains(", by wide for"), is_wide, "{text}");
+        assert!(text.contains("; launched at f.dlir:2"), "{text}");
     }
 }

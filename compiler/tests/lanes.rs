@@ -5,6 +5,7 @@
 mod run;
 
 use dlc_compiler::options::{Backend, Level};
+use dlc_compiler::pipeline::compile;
 use dlc_ir::{DType, Graph, Scalar, Tensor, Type};
 
 /// Lengths around those of vectors, of their remainders, and of unrolled reductions.
@@ -31,14 +32,15 @@ fn agrees(text: &str, args: &[Tensor]) {
     let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
     let expected = graph.interpret(args).unwrap_or_else(|e| panic!("{e}\n{text}"));
     for level in [Level::O0, Level::Full] {
-        for backend in [Backend::Interpreter, run::NATIVE] {
-            let program = run::build(&graph, level, backend).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        for way in run::ways(&[Backend::Interpreter, run::NATIVE]) {
+            let program = compile(graph.clone(), &run::options_for(way, level));
+            let program = program.unwrap_or_else(|e| panic!("{e}\n{text}"));
             let found = program.evaluate(args).unwrap_or_else(|e| panic!("{e}\n{text}"));
             for (result, (w, f)) in expected.iter().zip(&found).enumerate() {
                 for (at, (x, y)) in w.scalars().zip(f.scalars()).enumerate() {
                     let (a, b) = (x.as_f64(), y.as_f64());
                     let same = a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-6 * a.abs();
-                    assert!(same, "{level:?}, {backend:?}: element {at} of result {result} is {b}, not {a}\n{text}");
+                    assert!(same, "{level:?}, {way:?}: element {at} of result {result} is {b}, not {a}\n{text}");
                 }
             }
         }

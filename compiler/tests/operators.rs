@@ -4,7 +4,9 @@
 #[path = "common/run.rs"]
 mod run;
 
+use dlc_compiler::machine::Target;
 use dlc_compiler::options::{Backend, Level};
+use dlc_compiler::pipeline::compile;
 use dlc_ir::op::{EvalError, Sample};
 use dlc_ir::{Builder, FunctionKind, Graph, Op, Role, Scalar, Tensor};
 
@@ -39,6 +41,12 @@ fn difference(sample: &Sample, args: &[Tensor], expected: &[Tensor], found: &[Te
 }
 
 fn check(backend: Backend) {
+    for way in run::ways(&[backend]) {
+        check_by(way);
+    }
+}
+
+fn check_by(way: (Target, Backend)) {
     let mut checked = 0;
     let mut wrong = vec![];
     for (number, sample) in Op::samples().into_iter().enumerate() {
@@ -49,7 +57,7 @@ fn check(backend: Backend) {
             Err(e) => panic!("{:?}: {e}", sample.op),
         };
         let graph = alone(&sample);
-        let what = match run::build(&graph, Level::O0, backend) {
+        let what = match compile(graph, &run::options_for(way, Level::O0)) {
             Err(e) => Some(e.to_string()),
             Ok(program) => match program.evaluate(&args) {
                 Ok(found) => difference(&sample, &args, &expected, &found),

@@ -16,9 +16,9 @@ const DTYPES: [(&str, DType); 2] = [("f32", DType::F32), ("f64", DType::F64)];
 /// Every set of options that may behave differently.
 fn option_sets(backends: &[Backend]) -> Vec<Options> {
     let mut option_sets = vec![];
-    for &backend in backends {
+    for way in run::ways(backends) {
         for (level, math) in [(Level::O0, Math::Safe), (Level::Full, Math::Safe), (Level::Full, Math::Strict)] {
-            let mut options = run::options(level, backend);
+            let mut options = run::options_for(way, level);
             options.passes.math = math;
             option_sets.push(options);
         }

@@ -18,11 +18,16 @@ const MAX_ELEMENTS: usize = 512;
 
 pub fn matches(input: &[u8]) -> bool {
     let Ok(graph) = String::from_utf8_lossy(input).parse::<Graph>() else { return false };
-    let Some(target) = Target::host() else { return false };
     if !small(&graph, MAX_ELEMENTS) || !matches!(passes::parts(&graph), Ok(None)) {
         return false;
     }
     let args: Vec<Tensor> = graph.entry().args().iter().map(|a| small_integers(&a.ty, 5)).collect();
+    let mut targets = Target::ALL.into_iter().filter(|target| target.runs_here()).peekable();
+    targets.peek().is_some() && targets.all(|target| matches_on(target, &graph, &args))
+}
+
+/// The same for the code of one instruction set.
+fn matches_on(target: Target, graph: &Graph, args: &[Tensor]) -> bool {
     let options = |level| Options {
         level,
         passes: PassOptions { math: Math::Strict, prepare: true, ..PassOptions::default() },
@@ -31,27 +36,27 @@ pub fn matches(input: &[u8]) -> bool {
     };
     // A function without a derivative under a `gradient` is an error in the input.
     let Ok(meaning) = pipeline::differentiate(graph.clone(), &options(Level::O0)) else { return false };
-    let expected = meaning_of(&meaning, &args);
+    let expected = meaning_of(&meaning, args);
     for level in [Level::O0, Level::Full] {
         let options = options(level);
         let optimised = pipeline::differentiate(graph.clone(), &options).and_then(|g| pipeline::optimize(&g, &options));
-        let optimised = optimised.unwrap_or_else(|e| panic!("{level:?}: {e}\n{graph}"));
-        let run = |backend| run(&optimised, &Options { backend, ..options.clone() }, &args);
+        let optimised = optimised.unwrap_or_else(|e| panic!("{target} {level:?}: {e}\n{graph}"));
+        let run = |backend| run(&optimised, &Options { backend, ..options.clone() }, args);
         let native = run(Backend::Native { threads: 1 });
         let walked = run(Backend::Interpreter);
         match (&native, &walked) {
             (Ok(native), Ok(walked)) => {
-                assert!(same(native, walked), "{level:?}: machine code and kernels differ\n{graph}");
+                assert!(same(native, walked), "{target} {level:?}: machine code and kernels differ\n{graph}");
                 if let Meaning::Exact(expected) = &expected {
-                    assert!(same(expected, native), "{level:?}: a value is wrong\n{graph}\n{optimised}");
+                    assert!(same(expected, native), "{target} {level:?}: a value is wrong\n{graph}\n{optimised}");
                 }
             }
             (Err(native), Err(walked)) => {
-                assert_eq!(native, walked, "{level:?}: machine code and kernels fail differently\n{graph}");
+                assert_eq!(native, walked, "{target} {level:?}: machine code and kernels fail differently\n{graph}");
                 let refused = matches!(expected, Meaning::Error) && matches!(native, RunError::Check { .. });
-                assert!(refused, "{level:?}: {native}\n{graph}");
+                assert!(refused, "{target} {level:?}: {native}\n{graph}");
             }
-            _ => panic!("{level:?}: machine code: {native:?}, kernels: {walked:?}\n{graph}"),
+            _ => panic!("{target} {level:?}: machine code: {native:?}, kernels: {walked:?}\n{graph}"),
         }
     }
     true
