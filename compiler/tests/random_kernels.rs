@@ -96,7 +96,7 @@ fn step(b: &mut KernelBuilder, op: u8, p: Val, q: Val, ty: Ty, gather: &dyn Fn(&
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
     #[test]
     fn emitters_agree(
