@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::{changed, classifier, dlc, json, scratch};
+use super::{changed, classifier, dlc, json, scratch, text};
 
 fn done(output: &Output) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
