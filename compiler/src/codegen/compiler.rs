@@ -8,8 +8,22 @@ use super::{EmitError, clif, wide};
 /// A compiler of kernels: a kernel in, bytes and relocations out. One compiles many kernels, one after the other.
 pub(super) trait KernelCompiler {
     /// Compiles a kernel to a [`KernelFn`](super::KernelFn).
-    fn compile(&mut self, kernel: &Kernel, form: Form) -> Result<Compiled, EmitError>;
+    ///
+    /// # Errors
+    /// Only if the compiler has a bug.
+    fn compile(&mut self, kernel: &Kernel, form: Form) -> Result<Compiled, EmitError> {
+        self.observed(kernel, form, &mut |_, _| {})
+    }
+
+    /// The same, with an observer.
+    ///
+    /// # Errors
+    /// As [`KernelCompiler::compile`].
+    fn observed(&mut self, kernel: &Kernel, form: Form, after: Observer<'_>) -> Result<Compiled, EmitError>;
 }
+
+/// Called after each part of a compilation with its name and how much it made: instructions or bytes. The compiler has no clock.
+pub(super) type Observer<'a> = &'a mut dyn FnMut(&'static str, usize);
 
 /// What is wanted of compiled code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

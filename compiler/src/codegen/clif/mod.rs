@@ -20,7 +20,7 @@ use cranelift_frontend::FunctionBuilderContext;
 pub(super) use self::function::{args, signature, status_signature};
 pub(super) use self::isa::RegisterAllocation;
 use super::EmitError;
-use super::compiler::{Compiled, Form, KernelCompiler};
+use super::compiler::{Compiled, Form, KernelCompiler, Observer};
 use crate::kernel::Kernel;
 use crate::machine::Target;
 
@@ -100,7 +100,9 @@ impl Cranelift {
 }
 
 impl KernelCompiler for Cranelift {
-    fn compile(&mut self, kernel: &Kernel, form: Form) -> Result<Compiled, EmitError> {
-        self.0.compile(self::kernel(kernel), form)
+    fn observed(&mut self, kernel: &Kernel, form: Form, after: Observer<'_>) -> Result<Compiled, EmitError> {
+        let compiled = self.0.compile(self::kernel(kernel), form)?;
+        after("cranelift", compiled.bytes.len());
+        Ok(compiled)
     }
 }

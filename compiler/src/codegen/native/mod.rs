@@ -96,6 +96,26 @@ impl Native {
     }
 }
 
+impl Native {
+    /// Compiles all kernels of a program one after the other, only to observe it: `after` is called after each part of each
+    /// compilation with the name of the part and how much it made, instructions or bytes.
+    ///
+    /// # Errors
+    /// Only if a compiler has a bug.
+    pub fn measure(
+        &self,
+        program: &KernelProgram,
+        after: &mut dyn FnMut(&'static str, usize),
+    ) -> Result<(), EmitError> {
+        let mut compiler = self.kernels.compiler(self.target)?;
+        after("begin", 0);
+        for kernel in &program.kernels {
+            compiler.observed(kernel, Form::Bytes, after)?;
+        }
+        Ok(())
+    }
+}
+
 impl Emitter for Native {
     fn name(&self) -> &'static str {
         self.kernels.name()

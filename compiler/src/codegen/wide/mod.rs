@@ -17,7 +17,7 @@ mod text;
 pub(super) use isa::Isa;
 
 use super::EmitError;
-use super::compiler::{Compiled, Form, KernelCompiler};
+use super::compiler::{Compiled, Form, KernelCompiler, Observer};
 use crate::kernel::Kernel;
 
 /// Whether the allocation of registers is checked in every kernel.
@@ -35,17 +35,21 @@ impl Wide {
 }
 
 impl KernelCompiler for Wide {
-    fn compile(&mut self, kernel: &Kernel, form: Form) -> Result<Compiled, EmitError> {
+    fn observed(&mut self, kernel: &Kernel, form: Form, after: Observer<'_>) -> Result<Compiled, EmitError> {
         let is_text = form == Form::Text;
         let function = select::select(kernel, self.isa, is_text);
+        after("select", function.code.len());
         let allocation = allocate::allocate(&function, self.isa);
+        after("allocate", function.regs.len());
         let emitted = emit::emit(&function, &allocation, self.isa, is_text || CHECK);
+        after("emit", emitted.items.len());
         if CHECK {
             let wrong = |error| EmitError::Internal(format!("registers of {}: {error}", self.isa.name()));
             check::check(&function, &emitted, self.isa).map_err(wrong)?;
         }
         // The code refers to nothing but itself and its constants, which are behind it.
         let bytes = emit::assemble(&emitted.items, &function.pool);
+        after("encode", bytes.len());
         let text = is_text.then(|| listing::listing(kernel, &function, &emitted));
         Ok(Compiled { bytes, alignment: 64, relocs: vec![], text })
     }
