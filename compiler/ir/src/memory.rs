@@ -313,7 +313,7 @@ mod tests {
         assert!(memory.elements::<bool>().is_none() && memory.elements_mut::<bool>().is_none());
         memory.bytes_mut()[2] = 1;
         assert_eq!(memory.elements::<bool>(), Some(&[false, true, true, true][..]));
-        let odd = Memory::lent(Arc::new(vec![0u64; 2].iter().flat_map(|x| x.to_ne_bytes()).collect::<Vec<u8>>()), 1..9);
+        let odd = Memory::lent(Arc::new([0u64; 2].iter().flat_map(|x| x.to_ne_bytes()).collect::<Vec<u8>>()), 1..9);
         let aligned = (odd.as_ptr() as usize).is_multiple_of(8);
         assert_eq!(odd.elements::<f64>().is_some(), aligned);
     }
