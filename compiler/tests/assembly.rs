@@ -1,5 +1,6 @@
 //! The assembly text of a small kernel, with its statements beside the instructions.
 
+use dlc_compiler::codegen::Kernels;
 use dlc_compiler::machine::Target;
 use dlc_compiler::options::Options;
 use dlc_compiler::pipeline::{Stage, text_at};
@@ -31,10 +32,7 @@ fn statements_are_beside_vectors_of_512_bits() {
 #[test]
 fn every_target_names_the_compiler_of_its_kernels() {
     for target in Target::ALL {
-        let compiler = match target {
-            Target::X86_64V3 | Target::X86_64V4 => "wide",
-            _ => "cranelift",
-        };
+        let compiler = Kernels::best(target).name();
         let text = kernel(target);
         assert!(text.starts_with("; kernel @") && text.contains(&format!(", by {compiler} for {target}")), "{text}");
         assert!(text.contains("; launched at f.dlir:2"), "{text}");
