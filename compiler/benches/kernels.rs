@@ -78,18 +78,19 @@ fn compare(name: &str, graphs: &[Graph]) {
     let portable = programs(graphs, Target::X86_64);
     let (before, _) = measure_all(Native::new(Target::X86_64), &portable);
     let count = |programs: &[KernelProgram]| programs.iter().map(|p| p.kernels.len()).sum::<usize>();
-    println!("{name}: {} kernels for x86-64: cranelift {:.2} ms", count(&portable), before / 1e6);
+    println!("{name}: {} kernels for x86-64: {:.2} ms", count(&portable), before / 1e6);
     for target in [Target::X86_64V3, Target::X86_64V4] {
         let programs = programs(graphs, target);
-        let (cranelift, _) = measure_all(Native::new(target).kernels(Kernels::Cranelift), &programs);
+        let (narrow, _) = measure_all(Native::new(target).kernels(Kernels::Cranelift), &programs);
         let (wide, parts) = measure_all(Native::new(target), &programs);
         let instructions = parts["emit"].1;
         println!(
-            "  {} kernels for {target}: cranelift {:.2} ms, wide {:.3} ms for {instructions} instructions: {:.1} times faster",
+            "  {} kernels for {target}: {} {:.2} ms, wide {:.3} ms for {instructions} instructions: {:.1} times faster",
             count(&programs),
-            cranelift / 1e6,
+            Kernels::Cranelift.name(),
+            narrow / 1e6,
             wide / 1e6,
-            cranelift / wide,
+            narrow / wide,
         );
         for part in ["select", "allocate", "emit", "encode"] {
             let (ns, made) = parts[part];

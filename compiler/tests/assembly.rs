@@ -1,5 +1,6 @@
 //! The assembly text of a small kernel, with its statements beside the instructions.
 
+use dlc_compiler::codegen::Kernels;
 use dlc_compiler::machine::Target;
 use dlc_compiler::options::Options;
 use dlc_compiler::pipeline::{Stage, text_at};
@@ -31,6 +32,10 @@ fn statements_are_beside_vectors_of_512_bits() {
 #[test]
 fn every_target_names_the_compiler_of_its_kernels() {
     for target in Target::ALL {
+<<<<<<< HEAD
+=======
+        let compiler = Kernels::best(target).name();
+>>>>>>> f4a9416
         let text = kernel(target);
         assert!(text.starts_with("; kernel @") && text.contains(&format!(" for {target}")), "{text}");
         let is_wide = matches!(target, Target::X86_64V3 | Target::X86_64V4);

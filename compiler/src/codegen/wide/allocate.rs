@@ -188,32 +188,30 @@ struct Scan<'a> {
 impl Scan<'_> {
     /// Places all registers of the class, in the order of their definitions; returns whether any is not in a register.
     fn run(&mut self, order: &[u32], registers: &[u8]) -> bool {
-        let mut occupants: [Option<u32>; 32] = [None; 32];
+        // What is in each register, and from when on it is free.
+        let mut occupants = [0u32; 32];
+        let mut free_from = [u32::MAX; 32];
+        registers.iter().for_each(|&n| free_from[usize::from(n)] = 0);
         let mut spilled = false;
         for &current in order {
-            let start = self.lifetimes[current as usize].start;
-            for &n in registers {
-                let occupant = &mut occupants[usize::from(n)];
-                if occupant.is_some_and(|o| self.lifetimes[o as usize].end < start) {
-                    *occupant = None;
-                }
-            }
-            let wanted = self.wanted(current).filter(|n| registers.contains(n) && occupants[usize::from(*n)].is_none());
-            let free = wanted.or_else(|| registers.iter().copied().find(|&n| occupants[usize::from(n)].is_none()));
+            let Lifetime { start, end, .. } = self.lifetimes[current as usize];
+            let is_free = |n: u8| free_from[usize::from(n)] <= start;
+            let wanted = self.wanted(current).filter(|&n| is_free(n));
+            let free = wanted.or_else(|| registers.iter().copied().find(|&n| is_free(n)));
             if let Some(n) = free {
-                occupants[usize::from(n)] = Some(current);
+                (occupants[usize::from(n)], free_from[usize::from(n)]) = (current, end + 1);
                 self.places[current as usize] = Place::Register(n);
                 continue;
             }
             spilled = true;
             let victim = registers
                 .iter()
-                .map(|&n| (n, occupants[usize::from(n)].expect("no register is free")))
+                .map(|&n| (n, occupants[usize::from(n)]))
                 .min_by(|&(_, x), &(_, y)| self.density(x).total_cmp(&self.density(y)))
                 .filter(|&(_, occupant)| self.density(occupant) < self.density(current));
             let loser = match victim {
                 Some((n, occupant)) => {
-                    occupants[usize::from(n)] = Some(current);
+                    (occupants[usize::from(n)], free_from[usize::from(n)]) = (current, end + 1);
                     self.places[current as usize] = Place::Register(n);
                     occupant
                 }
