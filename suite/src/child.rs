@@ -6,9 +6,9 @@ use dlc::{Compiler, Tensor};
 
 use crate::Outcome;
 use crate::check::deviation;
-use crate::data::Folder;
 use crate::host;
 use crate::row::{Deviation, Row};
+use crate::settings::Settings;
 use crate::subject::{self, Subject};
 use crate::timing::{Limits, measure, quantile};
 use crate::workload::{Kind, LOSSES, Workload};
@@ -19,25 +19,27 @@ const WARM_UP: usize = 3;
 const STEPS: usize = 300;
 
 /// Runs a workload, compares its results, and times it if they are right.
-pub fn run(workload: &Workload, folder: &Folder, threads: usize, seconds: f64) -> Row {
-    match figures(workload, folder, threads, seconds) {
+pub fn run(workload: &Workload, settings: &Settings) -> Row {
+    match figures(workload, settings) {
         Ok(row) => row,
-        Err(error) => Row::failed(workload.name, threads, error.to_string()),
+        Err(error) => Row::failed(workload.name, settings, error.to_string()),
     }
 }
 
-fn figures(workload: &Workload, folder: &Folder, threads: usize, seconds: f64) -> Outcome<Row> {
+fn figures(workload: &Workload, settings: &Settings) -> Outcome<Row> {
+    let &Settings { ref folder, threads, seconds, .. } = settings;
     // with as many threads as cores there is nothing to choose
     if threads < host::cores() {
         host::pin(threads);
     }
-    let mut row = Row::new(workload.name, threads);
+    let mut row = Row::new(workload.name, settings);
     let (inputs, reference) = folder.io(workload)?;
     let start = Instant::now();
     let (weights, model) = (folder.weights(workload)?, workload.model(&folder.text())?);
     row.load_s = Some(start.elapsed().as_secs_f64());
     let start = Instant::now();
-    let mut subject = subject::build(workload, &Compiler::new().threads(threads), model, weights, inputs)?;
+    let compiler = Compiler::new().threads(threads).target(&settings.target);
+    let mut subject = subject::build(workload, &compiler, model, weights, inputs)?;
     subject.first()?;
     row.first_s = Some(start.elapsed().as_secs_f64());
     row.ttfr_s = row.load_s.zip(row.first_s).map(|(load, first)| load + first);
@@ -113,7 +115,13 @@ fn time(kind: Kind, subject: &mut dyn Subject, seconds: f64, row: &mut Row) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Folder;
     use crate::generate::complete;
+
+    fn settings(folder: &Folder) -> Settings {
+        let (folder, target) = (folder.clone(), "native".to_owned());
+        Settings { folder, threads: host::cores(), target, seconds: 0.0, timeout: 600.0 }
+    }
 
     fn folder_of(workload: &Workload) -> (tempfile::TempDir, Folder) {
         let guard = tempfile::tempdir().expect("a folder");
@@ -126,8 +134,7 @@ mod tests {
     fn a_right_result_is_timed_and_a_wrong_one_is_not() {
         let workload = Workload::named("gemv").expect("there is one");
         let (_guard, folder) = folder_of(workload);
-        let threads = host::cores();
-        let row = run(workload, &folder, threads, 0.0);
+        let row = run(workload, &settings(&folder));
         assert_eq!(row.ok, Some(true), "{row}");
         assert!(
             row.median_ms.is_some() && row.min_ms <= row.median_ms && row.n >= 3 && row.load_s.is_some(),
@@ -138,7 +145,7 @@ mod tests {
         let off = reference.expect("there is one").to_f64s().iter().map(|x| *x as f32 * 1.002).collect();
         inputs.insert("ref", Tensor::new([1, 3072], off).expect("as many"));
         inputs.save(folder.io_file(workload)).expect("written");
-        let row = run(workload, &folder, threads, 0.0);
+        let row = run(workload, &settings(&folder));
         assert!(row.ok == Some(false) && row.median_ms.is_none(), "{row:?}");
         assert!(matches!(row.err, Some(Deviation::Number(err)) if err > 1e-3), "{row:?}");
     }
@@ -147,7 +154,7 @@ mod tests {
     fn without_a_reference_nothing_is_timed() {
         let workload = Workload { slow: true, ..*Workload::named("ew_16k").expect("there is one") };
         let (_guard, folder) = folder_of(&workload);
-        let row = run(&workload, &folder, host::cores(), 0.0);
+        let row = run(&workload, &settings(&folder));
         assert!(row.ok.is_none() && row.median_ms.is_none() && row.first_s.is_some(), "{row:?}");
         assert!(row.to_string().contains("unchecked"), "{row}");
     }
@@ -155,7 +162,7 @@ mod tests {
     #[test]
     fn what_cannot_run_is_a_row_too() {
         let workload = Workload::named("gemv").expect("there is one");
-        let row = run(workload, &Folder::new("nowhere"), host::cores(), 0.0);
+        let row = run(workload, &settings(&Folder::new("nowhere")));
         assert!(row.ok == Some(false) && matches!(row.err, Some(Deviation::Reason(_))), "{row:?}");
     }
 }

@@ -6,22 +6,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
-use crate::data::Folder;
 use crate::row::Row;
+use crate::settings::Settings;
 use crate::workload::Workload;
-
-/// How a workload is run.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The files of the workloads.
-    pub folder: Folder,
-    /// Threads, and cores.
-    pub threads: usize,
-    /// Seconds of timing at least.
-    pub seconds: f64,
-    /// Seconds after which a process is stopped.
-    pub timeout: f64,
-}
 
 /// This program, to be started with other arguments.
 fn own() -> Outcome<Command> {
@@ -30,7 +17,7 @@ fn own() -> Outcome<Command> {
 
 /// Runs a workload in a process.
 pub fn run(workload: &Workload, settings: &Settings) -> Row {
-    let failed = |why: String| Row::failed(workload.name, settings.threads, why);
+    let failed = |why: String| Row::failed(workload.name, settings, why);
     match output(workload, settings) {
         Ok(text) => {
             let row = text.lines().rev().find_map(|line| serde_json::from_str(line).ok());
@@ -41,9 +28,10 @@ pub fn run(workload: &Workload, settings: &Settings) -> Row {
 }
 
 fn output(workload: &Workload, settings: &Settings) -> Outcome<String> {
-    let Settings { folder, threads, seconds, timeout } = settings;
+    let Settings { folder, threads, target, seconds, timeout } = settings;
     let mut child = own()?
         .args(["child", workload.name, "--threads", &threads.to_string(), "--min-time", &seconds.to_string()])
+        .args(["--target", target])
         .arg("--data")
         .arg::<&Path>(folder.path())
         .stdin(Stdio::null())

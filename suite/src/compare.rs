@@ -9,8 +9,8 @@ use crate::row::Row;
 /// How much slower a row may be: differences below are noise.
 pub const ALLOWED: f64 = 1.05;
 
-/// What names a row: its workload, the system, and the threads.
-type Key = (String, String, usize);
+/// What names a row: its workload, the system, the instruction set, and the threads.
+type Key = (String, String, String, usize);
 
 /// The rows of a file of results, one JSON object a line. Lines of text, and objects about something else, are skipped.
 ///
@@ -34,7 +34,7 @@ fn rows(text: &str) -> Result<Vec<Row>, String> {
 fn best(rows: &[Row]) -> BTreeMap<Key, &Row> {
     let mut best: BTreeMap<Key, &Row> = BTreeMap::new();
     for row in rows {
-        let key = (row.workload.clone(), row.peer.clone(), row.threads);
+        let key = (row.workload.clone(), row.peer.clone(), row.target.clone(), row.threads);
         let ms = |row: &Row| row.median_ms.unwrap_or(f64::INFINITY);
         best.entry(key)
             .and_modify(|kept| {
@@ -63,8 +63,9 @@ pub fn changes(before: &[Row], after: &[Row]) -> Vec<Change> {
     let after = best(after);
     let change = |(key, old): (Key, &Row)| {
         let new = after.get(&key);
-        let (workload, peer, threads) = key;
-        let name = format!("{workload}, {peer}, {threads} threads");
+        let (workload, peer, target, threads) = key;
+        let system = [peer, target].join(" ").trim_end().to_owned();
+        let name = format!("{workload}, {system}, {threads} threads");
         let times = old.median_ms.zip(new.and_then(|row| row.median_ms));
         let ratio = times.map(|(old, new)| new / old);
         let regression = match (new, times, ratio) {
@@ -88,7 +89,14 @@ mod tests {
     use super::*;
 
     fn row(workload: &str, ok: Option<bool>, median: Option<f64>) -> Row {
-        Row { ok, median_ms: median, ..Row::new(workload, 2) }
+        Row {
+            workload: workload.to_owned(),
+            ok,
+            median_ms: median,
+            peer: "dlc".to_owned(),
+            threads: 2,
+            ..Row::default()
+        }
     }
 
     #[test]

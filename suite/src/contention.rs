@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::Outcome;
-use crate::children::{Busy, Settings, run};
+use crate::children::{Busy, run};
 use crate::row::Row;
+use crate::settings::Settings;
 use crate::timing::quantile;
 use crate::workload::Workload;
 

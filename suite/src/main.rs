@@ -14,6 +14,7 @@ mod host;
 mod peak;
 mod reference;
 mod row;
+mod settings;
 mod subject;
 mod timing;
 mod workload;
@@ -24,9 +25,9 @@ use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::children::Settings;
 use crate::data::Folder;
 use crate::row::Row;
+use crate::settings::Settings;
 use crate::workload::{ALL, Workload};
 
 /// A value, or why there is none.
@@ -56,6 +57,9 @@ struct Options {
     /// Threads, and cores that the processes may use [default: all]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// The instruction set: `portable`, `x86-64-v3`, `x86-64-v4`, …
+    #[arg(long, value_name = "NAME", default_value = "native")]
+    target: String,
     /// Seconds of timing for each workload
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
     min_time: f64,
@@ -117,7 +121,8 @@ fn workload_named(name: &str) -> Result<&'static Workload, String> {
 impl Options {
     fn settings(&self) -> Settings {
         let threads = self.threads.unwrap_or_else(host::cores);
-        Settings { folder: Folder::new(&self.data), threads, seconds: self.min_time, timeout: self.timeout }
+        let (folder, target) = (Folder::new(&self.data), self.target.clone());
+        Settings { folder, threads, target, seconds: self.min_time, timeout: self.timeout }
     }
 }
 
@@ -156,7 +161,7 @@ fn run(workloads: &[&'static Workload], options: &Options) -> Outcome<ExitCode> 
     for workload in or_all(workloads) {
         let row = match generate::complete(workload, &settings.folder, false) {
             Ok(_) => children::run(workload, &settings),
-            Err(error) => Row::failed(workload.name, settings.threads, format!("its data: {error}")),
+            Err(error) => Row::failed(workload.name, &settings, format!("its data: {error}")),
         };
         wrong |= row.ok == Some(false);
         if options.json {
@@ -222,8 +227,7 @@ fn peak(options: &Options) -> Outcome<ExitCode> {
 }
 
 fn child(workload: &Workload, options: &Options) -> Outcome<ExitCode> {
-    let Settings { folder, threads, seconds, .. } = options.settings();
-    println!("{}", serde_json::to_string(&child::run(workload, &folder, threads, seconds))?);
+    println!("{}", serde_json::to_string(&child::run(workload, &options.settings()))?);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::settings::Settings;
+
 /// The deviation from the reference, or why there is none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -44,6 +46,9 @@ pub struct Row {
     pub peer: String,
     /// The system's version.
     pub version: String,
+    /// The instruction set, as it was asked for.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub target: String,
     /// Threads and cores.
     pub threads: usize,
     /// Whether the result is right; unknown without a reference.
@@ -86,14 +91,14 @@ pub struct Row {
 
 impl Row {
     /// A row of dlc without figures.
-    pub fn new(workload: &str, threads: usize) -> Self {
+    pub fn new(workload: &str, Settings { threads, target, .. }: &Settings) -> Self {
         let (workload, peer, version) = (workload.to_owned(), "dlc".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
-        Row { workload, peer, version, threads, ..Row::default() }
+        Row { workload, peer, version, target: target.clone(), threads: *threads, ..Row::default() }
     }
 
     /// The row of a workload that did not run.
-    pub fn failed(workload: &str, threads: usize, why: impl Into<String>) -> Self {
-        Row { ok: Some(false), err: Some(Deviation::Reason(why.into())), ..Row::new(workload, threads) }
+    pub fn failed(workload: &str, settings: &Settings, why: impl Into<String>) -> Self {
+        Row { ok: Some(false), err: Some(Deviation::Reason(why.into())), ..Row::new(workload, settings) }
     }
 
     /// The headings of [`Row`]'s line for people.
