@@ -44,6 +44,21 @@ fn perceptron() {
     );
 }
 
+/// The maximum and its index, of other widths, are exchanged between registers where branches meet.
+#[test]
+fn windows_whose_maximum_and_index_change_places() {
+    for (dtype, n) in [("f32", 64), ("f64", 64), ("f32", 17)] {
+        let out = n / 3;
+        agrees(&format!(
+            "func @f(%x: {dtype}[3,1,{n}] input) -> (i64[3,1,{out}], {dtype}[3,1,{out}]) {{
+  %0 = window_argmax %x {{axes=[0,1,2], size=[3,2,3], stride=[2,2,3], low=[2,1,0], high=[2,0,0], base_dilation=[1,1,1], window_dilation=[1,1,1]}} : i64[3,1,{out}]
+  %1 = reduce_window %x {{kind=max, axes=[0,1,2], size=[3,2,3], stride=[2,2,3], low=[2,1,0], high=[2,0,0], base_dilation=[1,1,1], window_dilation=[1,1,1]}} : {dtype}[3,1,{out}]
+  return %0, %1
+}}",
+        ));
+    }
+}
+
 #[test]
 fn softmax() {
     agrees(

@@ -392,17 +392,29 @@ impl Emit<'_> {
                     self.copy(copy);
                 }
                 None => {
-                    // A circle: what the first overwrites is exchanged with what it copies.
-                    let Copy { to, from, class, bytes, .. } = copies[0];
-                    self.exchange(to, from, class, bytes);
-                    for copy in copies.iter_mut().filter(|c| c.class == class) {
-                        if copy.from == to {
-                            copy.from = from;
-                        } else if copy.from == from {
-                            copy.from = to;
+                    let Copy { to, from, class, .. } = copies[0];
+                    let readers = copies.iter_mut().filter(|c| c.class == class);
+                    if let (Place::Register(a), Place::Register(b)) = (to, from) {
+                        // A circle: what the first overwrites is exchanged with what it copies.
+                        self.exchange(Reg(u32::from(a)), Reg(u32::from(b)), class);
+                        for copy in readers {
+                            if copy.from == to {
+                                copy.from = from;
+                            } else if copy.from == from {
+                                copy.from = to;
+                            }
                         }
+                        copies.retain(|c| c.to != c.from);
+                        continue;
                     }
-                    copies.retain(|c| c.to != c.from);
+                    // What the first overwrites is kept apart until all others of the circle are made.
+                    let scratch = self.scratch(class, 1);
+                    let mut bytes = 0;
+                    for copy in readers.filter(|c| c.from == to) {
+                        copy.from = Place::Register(scratch.0 as u8);
+                        bytes = copy.bytes.max(bytes);
+                    }
+                    self.load(to, scratch, class, bytes, None);
                 }
             }
         }
@@ -435,28 +447,15 @@ impl Emit<'_> {
         }
     }
 
-    fn exchange(&mut self, x: Place, y: Place, class: Class, bytes: u8) {
-        if let (Place::Register(a), Place::Register(b)) = (x, y) {
-            let (a, b) = (Reg(u32::from(a)), Reg(u32::from(b)));
-            let (op, width) = match class {
-                Class::General => return self.inst(Inst::new(Op::Xchg, Width::W64, &[a, b])),
-                Class::Vector => (Op::Vxorps, width(usize::from(bytes))),
-                Class::Mask => (Op::Kxorw, Width::W32),
-            };
-            for (to, p, q) in [(a, a, b), (b, a, b), (a, a, b)] {
-                self.inst(Inst::new(op, width, &[to, p, q]));
-            }
-            return;
-        }
-        let (first, second) = (self.scratch(class, 0), self.scratch(class, 1));
-        self.load(x, first, class, bytes, None);
-        self.load(y, second, class, bytes, None);
-        for (place, from) in [(x, second), (y, first)] {
-            match place {
-                Place::Register(n) => self.register_move(class, bytes, Reg(u32::from(n)), from),
-                Place::Slot(offset) => self.store(offset, from, class, bytes),
-                Place::Nowhere | Place::Constant => unreachable!("only what is written is in a circle"),
-            }
+    /// Exchanges two registers, whole: values of several widths may be among what is copied.
+    fn exchange(&mut self, a: Reg, b: Reg, class: Class) {
+        let (op, width) = match class {
+            Class::General => return self.inst(Inst::new(Op::Xchg, Width::W64, &[a, b])),
+            Class::Vector => (Op::Vxorps, self.isa.widest()),
+            Class::Mask => (Op::Kxorw, Width::W32),
+        };
+        for (to, p, q) in [(a, a, b), (b, a, b), (a, a, b)] {
+            self.inst(Inst::new(op, width, &[to, p, q]));
         }
     }
 }
