@@ -9,6 +9,7 @@ use crate::codegen::wide::emit::{Emitted, Item, Source, emit};
 use crate::codegen::wide::inst::{Base, Inst, Reg};
 use crate::codegen::wide::isa::Isa;
 use crate::codegen::wide::op::Op;
+use crate::codegen::wide::operands::Use;
 
 const FUNCTIONS: u64 = 300;
 
@@ -65,7 +66,8 @@ fn planted(plant: impl Fn(&mut Emitted, usize) -> bool) {
         }
     }
     assert!(tried > 20, "only {tried} places");
-    assert!(missed.len() * 10 <= tried, "{} of {tried} are not detected: {missed:?}", missed.len());
+    // Some make no difference, such as the reload of a value that is in its register on all ways here.
+    assert!(missed.len() * 10 <= tried, "{} of {tried} are not detected: {:?}", missed.len(), missed.first());
 }
 
 fn remove(emitted: &mut Emitted, at: usize) -> bool {
@@ -107,8 +109,28 @@ fn results_in_another_register_are_detected() {
 fn dropped_reloads_are_detected() {
     planted(|emitted, place| {
         let fits = at(emitted, place, true).is_some_and(|inst| in_frame(inst) && !is_store(inst));
-        fits && remove(emitted, place)
+        fits && !is_repeated(emitted, place) && remove(emitted, place)
     });
+}
+
+/// Whether a reload finds its value in the register already, since nothing has changed either since an earlier copy between the two.
+fn is_repeated(emitted: &Emitted, place: usize) -> bool {
+    let Item::Inst(reload) = emitted.items[place] else { return false };
+    for (item, source) in emitted.items[..place].iter().zip(&emitted.sources[..place]).rev() {
+        let Item::Inst(mut inst) = *item else { return false };
+        let is_same = inst.mem.map(|mem| mem.displacement) == reload.mem.map(|mem| mem.displacement) && in_frame(&inst);
+        if is_same && matches!(source, Source::Around(_)) && inst.op.classes()[0] == reload.op.classes()[0] {
+            return inst.regs[0] == reload.regs[0] && inst.width == reload.width;
+        }
+        let mut writes = false;
+        inst.for_each_reg(|reg, class, how| {
+            writes |= how != Use::Read && class == reload.op.classes()[0] && *reg == reload.regs[0];
+        });
+        if writes || is_same {
+            return false;
+        }
+    }
+    false
 }
 
 #[test]
