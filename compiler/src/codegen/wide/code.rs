@@ -9,7 +9,7 @@ use crate::kernel::Stmt;
 #[derive(Clone, Debug)]
 pub(super) enum Code {
     Inst(Inst),
-    /// Copies of registers or, as immediate allocation turns out, of memory, all at the same time: `(to, from)`.
+    /// Copies, all at the same time: `(to, from)`. After allocation they may be of memory.
     Moves(Moves),
     Bind(Label),
     Jump(Label),

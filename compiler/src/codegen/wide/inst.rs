@@ -35,6 +35,7 @@ pub(super) enum Width {
 }
 
 impl Width {
+    #[cfg(test)]
     pub const ALL: [Width; 5] = [Width::W32, Width::W64, Width::V128, Width::V256, Width::V512];
 
     pub const fn bytes(self) -> u32 {

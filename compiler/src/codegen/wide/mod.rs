@@ -1,5 +1,4 @@
 //! The wide emitter: kernels in AVX2 and AVX-512.
-#![allow(dead_code)]
 
 mod allocate;
 mod check;

@@ -29,6 +29,7 @@ impl Assembler {
     }
 
     /// The bytes so far.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.code.len()
     }

@@ -66,6 +66,7 @@ impl Op {
     }
 
     /// The widths that the op has. It is the widest of the operands; where that is always the same, it is the only one.
+    #[cfg(test)]
     pub fn widths(self) -> impl Iterator<Item = Width> {
         Width::ALL.into_iter().filter(move |&width| self.row().has(width))
     }

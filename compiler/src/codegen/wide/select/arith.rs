@@ -264,14 +264,20 @@ impl Select<'_> {
         self.of_parts(ty, parts)
     }
 
+    /// The mask of the lanes of floats for which a predicate of `vcmpps` holds.
+    pub(super) fn compare_to_mask(&mut self, elem: Elem, width: Width, x: Reg, y: Reg, predicate: i64) -> Reg {
+        let op = if elem == Elem::F32 { Op::VcmppsMask } else { Op::VcmppdMask };
+        let to = self.new_mask();
+        self.push(Inst::new(op, width, &[to, x]).with(Rm::Reg(y)).imm(predicate));
+        to
+    }
+
     /// `x` where it is NaN, elsewhere `y`.
     fn where_nan(&mut self, elem: Elem, width: Width, x: Reg, y: Reg) -> Reg {
         let f32 = elem == Elem::F32;
         match self.isa {
             Isa::Avx512 => {
-                let nan = self.new_mask();
-                let op = if f32 { Op::VcmppsMask } else { Op::VcmppdMask };
-                self.push(Inst::new(op, width, &[nan, x]).with(Rm::Reg(x)).imm(UNORDERED));
+                let nan = self.compare_to_mask(elem, width, x, x, UNORDERED);
                 let to = self.copy(y);
                 let op = if f32 { Op::Vmovups } else { Op::Vmovupd };
                 self.push(Inst::new(op, width, &[to]).with(Rm::Reg(x)).under(nan));

@@ -1,7 +1,5 @@
 //! Conversions between element types.
 
-use smallvec::SmallVec;
-
 use super::arith::by_elem;
 use super::value::{Parts, Rep, element_bytes, shape};
 use super::{Code, Condition, Inst, Mem, Op, Reg, Rm, Select, Width};
@@ -154,9 +152,7 @@ impl Select<'_> {
         let f32 = elem == Elem::F32;
         match self.isa {
             Isa::Avx512 => {
-                let mask = self.new_mask();
-                let op = if f32 { Op::VcmppsMask } else { Op::VcmppdMask };
-                self.push(Inst::new(op, full, &[mask, x]).with(Rm::Reg(x)).imm(ORDERED));
+                let mask = self.compare_to_mask(elem, full, x, x, ORDERED);
                 let to = self.new_vector(full);
                 let op = if f32 { Op::Vmovups } else { Op::Vmovupd };
                 self.push(Inst::new(op, full, &[to]).with(Rm::Reg(x)).zeroing(mask));
@@ -181,15 +177,12 @@ impl Select<'_> {
 
     /// A conversion to integers that gives the least one for what no integer is; its complement is the greatest.
     fn saturate(&mut self, op: Op, (from, to): (Width, Width), x: Reg, elem: Elem, int: Elem) -> Reg {
-        let f32 = elem == Elem::F32;
         let x = self.without_nan(x, from, elem);
         let limit = self.uniform(limit(elem, int));
         let result = self.one(op, to, Rm::Reg(x));
         match self.isa {
             Isa::Avx512 => {
-                let large = self.new_mask();
-                let op = if f32 { Op::VcmppsMask } else { Op::VcmppdMask };
-                self.push(Inst::new(op, from, &[large, x]).with(Rm::Reg(limit)).imm(GREATER_OR_EQUAL));
+                let large = self.compare_to_mask(elem, from, x, limit, GREATER_OR_EQUAL);
                 let most = self.uniform(if int == Elem::I32 { Const::I32(i32::MAX) } else { Const::I64(i64::MAX) });
                 let to_reg = self.copy(result);
                 let op = if int == Elem::I32 { Op::Vmovups } else { Op::Vmovupd };
@@ -311,27 +304,9 @@ impl Select<'_> {
 
     fn not_zero(&mut self, x: Val, from: Ty) -> Rep {
         let zero = self.uniform(Const::int(from.elem, 0));
-        let (full, count) = self.shape(from);
         let parts = self.vector(x);
-        if self.isa == Isa::Avx512 {
-            let (op, predicate) = match from.elem {
-                Elem::F32 => (Op::VcmppsMask, Compare::Ne.of_floats()),
-                Elem::F64 => (Op::VcmppdMask, Compare::Ne.of_floats()),
-                Elem::I64 => (Op::Vpcmpq, Compare::Ne.of_integers()),
-                Elem::I32 | Elem::Bool => (Op::Vpcmpd, Compare::Ne.of_integers()),
-            };
-            let masks: SmallVec<[Reg; 2]> = parts
-                .into_iter()
-                .map(|x| {
-                    let to = self.new_mask();
-                    self.push(Inst::new(op, full, &[to, x]).with(Rm::Reg(zero)).imm(predicate));
-                    to
-                })
-                .collect();
-            return Rep::Mask(if count == 1 { masks[0] } else { self.masks(Op::Kunpckbw, masks[1], masks[0]) });
-        }
-        let parts = parts.into_iter().map(|x| self.compare_avx2(Compare::Ne, from.elem, full, x, zero));
-        Rep::Lanes(element_bytes(from.elem), parts.collect())
+        let zeros = parts.iter().map(|_| Rm::Reg(zero)).collect();
+        self.compare_parts(Compare::Ne, from, parts, zeros)
     }
 
     /// One where the mask is set.

@@ -7,7 +7,7 @@ use super::value::{Parts, Rep, element_bytes, shape};
 use super::{Code, Inst, Mem, Op, Reg, Rm, Select, Width};
 use crate::codegen::wide::code::RDX;
 use crate::codegen::wide::isa::{Isa, width};
-use crate::kernel::{Buf, Const, Elem, Ty, Val};
+use crate::kernel::{Buf, Const, Ty, Val};
 
 impl Select<'_> {
     /// Loads every second element: two registers of consecutive elements, which share one so that nothing beyond the last is read,
@@ -119,15 +119,7 @@ impl Select<'_> {
         if ty.lanes == 1 {
             let index = self.general(index);
             let mem = Mem { index: Some((index, size.trailing_zeros() as u8)), ..flat };
-            let elem = if ty.elem == Elem::Bool { Elem::I32 } else { ty.elem };
-            if elem.is_float() {
-                return Rep::Scalar(self.load_part(mem, Width::V128, ty));
-            }
-            let to = self.new_general();
-            let op = if size == 1 { Op::Movzx } else { Op::Mov };
-            let width = if size == 8 { Width::W64 } else { Width::W32 };
-            self.push(Inst::new(op, width, &[to]).with(Rm::Mem(mem)));
-            return Rep::Scalar(to);
+            return Rep::Scalar(self.load_scalar(mem, ty, size));
         }
         let indices = self.vector(index);
         if size == 1 {

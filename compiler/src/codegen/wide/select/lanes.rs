@@ -57,22 +57,17 @@ impl Select<'_> {
             self.pending[at].0 = val;
             return Rep::Pending(super::Mem { broadcast: true, ..mem }, width, parts as u8);
         }
-        let wide = element_bytes(ty.elem) == 8;
-        let all = if ty.elem.is_float() {
-            let op = match (wide, width) {
-                (false, _) => Op::Vbroadcastss,
-                (true, Width::V128) => Op::Vpbroadcastq,
-                (true, _) => Op::Vbroadcastsd,
-            };
-            let from = self.operands(x)[0];
-            self.one(op, width, from)
-        } else {
+        if !ty.elem.is_float() {
             let x = self.general(x);
-            let (from, op) = if wide { (Op::Vmovq, Op::Vpbroadcastq) } else { (Op::Vmovd, Op::Vpbroadcastd) };
-            let low = self.new_vector(Width::V128);
-            self.push(Inst::new(from, Width::V128, &[low, x]));
-            self.one(op, width, Rm::Reg(low))
+            return Rep::Vector(self.repeat_scalar(x, ty));
+        }
+        let op = match (ty.elem, width) {
+            (Elem::F32, _) => Op::Vbroadcastss,
+            (_, Width::V128) => Op::Vpbroadcastq,
+            _ => Op::Vbroadcastsd,
         };
+        let from = self.operands(x)[0];
+        let all = self.one(op, width, from);
         Rep::Vector(smallvec![all; parts])
     }
 

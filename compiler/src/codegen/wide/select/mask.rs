@@ -1,7 +1,7 @@
 //! Booleans: masks of vectors, and scalars. AVX-512 has mask registers; AVX2's masks are vectors with lanes that are zero or all ones,
 //! as wide as the lanes of what was compared.
 
-use smallvec::smallvec;
+use smallvec::{SmallVec, smallvec};
 
 use super::arith::{AND, OR, XOR, by_elem};
 use super::value::{Parts, Rep, element_bytes, shape};
@@ -66,8 +66,7 @@ impl Select<'_> {
     pub(super) fn scalar_lanes(&mut self, val: Val, bytes: u8) -> Reg {
         self.all_bits(val);
         let to = self.new_vector(Width::V128);
-        let (op, width) = if bytes == 8 { (Op::Vmovq, Width::V128) } else { (Op::Vmovd, Width::V128) };
-        self.push(Inst::new(op, width, &[to, RAX]));
+        self.push(Inst::new(if bytes == 8 { Op::Vmovq } else { Op::Vmovd }, Width::V128, &[to, RAX]));
         to
     }
 
@@ -79,58 +78,28 @@ impl Select<'_> {
         }
     }
 
+    /// A boolean or a mask in registers; with lanes of so many bytes where it is in vector registers.
+    fn boolean(&mut self, x: Val, ty: Ty, bytes: u8) -> Rep {
+        match (ty.lanes, self.isa) {
+            (1, _) => Rep::Scalar(self.general(x)),
+            (_, Isa::Avx512) => Rep::Mask(self.mask(x)),
+            (_, Isa::Avx2) => Rep::Lanes(bytes, self.mask_lanes(x, bytes)),
+        }
+    }
+
     pub(super) fn mask_not(&mut self, x: Val, ty: Ty) -> Rep {
-        if ty.lanes == 1 {
-            let x = self.general(x);
-            let to = self.copy(x);
-            self.push(Inst::new(Op::XorImm, Width::W32, &[to]).imm(1));
-            return Rep::Scalar(to);
-        }
-        match self.isa {
-            Isa::Avx512 => {
-                let x = self.mask(x);
-                let to = self.new_mask();
-                self.push(Inst::new(Op::Knotw, Width::W32, &[to, x]));
-                Rep::Mask(to)
-            }
-            Isa::Avx2 => {
-                let bytes = self.lane_bytes(x).unwrap_or(4);
-                let (width, _) = shape(self.isa, bytes, ty.lanes);
-                let ones = self.uniform(Const::I32(-1));
-                let parts = self.mask_lanes(x, bytes);
-                Rep::Lanes(bytes, parts.into_iter().map(|x| self.two(Op::Vxorps, width, x, Rm::Reg(ones))).collect())
-            }
-        }
+        let bytes = self.lane_bytes(x).unwrap_or(4);
+        let x = self.boolean(x, ty, bytes);
+        self.invert(x, ty)
     }
 
     pub(super) fn mask_binary(&mut self, op: Binary, x: Val, y: Val, ty: Ty) -> Rep {
-        let which = match op {
-            Binary::And | Binary::Min => 0,
-            Binary::Or | Binary::Max => 1,
-            _ => 2,
-        };
-        if ty.lanes == 1 {
-            let (x, y) = (self.general(x), self.general(y));
-            let to = self.copy(x);
-            self.push(Inst::new([Op::And, Op::Or, Op::Xor][which], Width::W32, &[to]).with(Rm::Reg(y)));
-            return Rep::Scalar(to);
-        }
-        match self.isa {
-            Isa::Avx512 => {
-                let (x, y) = (self.mask(x), self.mask(y));
-                Rep::Mask(self.masks([Op::Kandw, Op::Korw, Op::Kxorw][which], x, y))
-            }
-            Isa::Avx2 => {
-                let bytes = self.lane_bytes(x).or(self.lane_bytes(y)).unwrap_or(4);
-                let (width, _) = shape(self.isa, bytes, ty.lanes);
-                let op = by_elem([AND, OR, XOR][which], Elem::F32);
-                let (xs, ys) = (self.mask_lanes(x, bytes), self.mask_lanes(y, bytes));
-                Rep::Lanes(bytes, xs.into_iter().zip(ys).map(|(x, y)| self.two(op, width, x, Rm::Reg(y))).collect())
-            }
-        }
+        let bytes = self.lane_bytes(x).or(self.lane_bytes(y)).unwrap_or(4);
+        let x = self.boolean(x, ty, bytes);
+        self.join(op, x, y, ty)
     }
 
-    pub(super) fn masks(&mut self, op: Op, x: Reg, y: Reg) -> Reg {
+    fn masks(&mut self, op: Op, x: Reg, y: Reg) -> Reg {
         let to = self.new_mask();
         self.push(Inst::new(op, Width::W32, &[to, x, y]));
         to
@@ -166,40 +135,47 @@ impl Select<'_> {
         if ty.lanes == 1 {
             return self.compare_scalar(val, op, x, y);
         }
-        let (width, count) = self.shape(ty);
         let xs = self.vector(x);
-        if self.isa == Isa::Avx512 {
-            let (op_code, imm) = match ty.elem {
-                Elem::F32 => (Op::VcmppsMask, op.of_floats()),
-                Elem::F64 => (Op::VcmppdMask, op.of_floats()),
-                Elem::I32 | Elem::Bool => (Op::Vpcmpd, op.of_integers()),
-                Elem::I64 => (Op::Vpcmpq, op.of_integers()),
-            };
-            let ys = self.operands(y);
-            let parts: Parts = xs
-                .into_iter()
-                .zip(ys)
-                .map(|(x, y)| {
-                    let to = self.new_mask();
-                    self.push(Inst::new(op_code, width, &[to, x]).with(y).imm(imm));
-                    to
-                })
-                .collect();
-            // Two registers of eight lanes.
-            return Rep::Mask(if count == 1 { parts[0] } else { self.masks(Op::Kunpckbw, parts[1], parts[0]) });
-        }
-        let ys = self.vector(y);
-        let parts = xs.into_iter().zip(ys).map(|(x, y)| self.compare_avx2(op, ty.elem, width, x, y)).collect();
-        Rep::Lanes(element_bytes(ty.elem), parts)
+        let ys = match self.isa {
+            Isa::Avx512 => self.operands(y),
+            Isa::Avx2 => self.vector(y).into_iter().map(Rm::Reg).collect(),
+        };
+        self.compare_parts(op, ty, xs, ys)
     }
 
-    pub(super) fn compare_avx2(&mut self, op: Compare, elem: Elem, width: Width, x: Reg, y: Reg) -> Reg {
+    /// A comparison of the registers of two vectors.
+    pub(super) fn compare_parts(&mut self, op: Compare, ty: Ty, xs: Parts, ys: SmallVec<[Rm; 2]>) -> Rep {
+        let (width, count) = self.shape(ty);
+        let pairs = xs.into_iter().zip(ys);
+        if self.isa == Isa::Avx2 {
+            let parts = pairs.map(|(x, y)| self.compare_avx2(op, ty.elem, width, x, y)).collect();
+            return Rep::Lanes(element_bytes(ty.elem), parts);
+        }
+        let (op_code, imm) = match ty.elem {
+            Elem::F32 => (Op::VcmppsMask, op.of_floats()),
+            Elem::F64 => (Op::VcmppdMask, op.of_floats()),
+            Elem::I32 | Elem::Bool => (Op::Vpcmpd, op.of_integers()),
+            Elem::I64 => (Op::Vpcmpq, op.of_integers()),
+        };
+        let parts: Parts = pairs
+            .map(|(x, y)| {
+                let to = self.new_mask();
+                self.push(Inst::new(op_code, width, &[to, x]).with(y).imm(imm));
+                to
+            })
+            .collect();
+        // Two registers of eight lanes.
+        Rep::Mask(if count == 1 { parts[0] } else { self.masks(Op::Kunpckbw, parts[1], parts[0]) })
+    }
+
+    fn compare_avx2(&mut self, op: Compare, elem: Elem, width: Width, x: Reg, y: Rm) -> Reg {
         if elem.is_float() {
             let op_code = if elem == Elem::F32 { Op::Vcmpps } else { Op::Vcmppd };
-            return self.two_imm(op_code, width, x, Rm::Reg(y), op.of_floats());
+            return self.two_imm(op_code, width, x, y, op.of_floats());
         }
         let (equal, greater) =
             if elem == Elem::I32 { (Op::Vpcmpeqd, Op::Vpcmpgtd) } else { (Op::Vpcmpeqq, Op::Vpcmpgtq) };
+        let Rm::Reg(y) = y else { unreachable!("loads are not part of comparisons here") };
         let (op_code, p, q, inverse) = match op {
             Compare::Eq => (equal, x, y, false),
             Compare::Ne => (equal, x, y, true),
@@ -235,16 +211,17 @@ impl Select<'_> {
         self.join(join, not, y, ty)
     }
 
-    /// The complement of what has no number of its own in the kernel.
-    fn invert(&mut self, rep: Rep, ty: Ty) -> Rep {
-        match rep {
-            Rep::Scalar(reg) => {
-                self.push(Inst::new(Op::XorImm, Width::W32, &[reg]).imm(1));
-                Rep::Scalar(reg)
+    /// The complement.
+    fn invert(&mut self, x: Rep, ty: Ty) -> Rep {
+        match x {
+            Rep::Scalar(x) => {
+                let to = self.copy(x);
+                self.push(Inst::new(Op::XorImm, Width::W32, &[to]).imm(1));
+                Rep::Scalar(to)
             }
-            Rep::Mask(reg) => {
+            Rep::Mask(x) => {
                 let to = self.new_mask();
-                self.push(Inst::new(Op::Knotw, Width::W32, &[to, reg]));
+                self.push(Inst::new(Op::Knotw, Width::W32, &[to, x]));
                 Rep::Mask(to)
             }
             Rep::Lanes(bytes, parts) => {
@@ -256,23 +233,26 @@ impl Select<'_> {
         }
     }
 
-    /// The conjunction or disjunction with what has no number of its own in the kernel.
+    /// A logical operation, with lanes as wide as those of the first operand.
     fn join(&mut self, op: Binary, x: Rep, y: Val, ty: Ty) -> Rep {
-        let or = op == Binary::Or;
+        let which = match op {
+            Binary::And | Binary::Min => 0,
+            Binary::Or | Binary::Max => 1,
+            _ => 2,
+        };
         match x {
             Rep::Scalar(x) => {
                 let y = self.general(y);
-                self.push(Inst::new(if or { Op::Or } else { Op::And }, Width::W32, &[x]).with(Rm::Reg(y)));
-                Rep::Scalar(x)
+                Rep::Scalar(self.over([Op::And, Op::Or, Op::Xor][which], Width::W32, x, Rm::Reg(y)))
             }
             Rep::Mask(x) => {
                 let y = self.mask(y);
-                Rep::Mask(self.masks(if or { Op::Korw } else { Op::Kandw }, x, y))
+                Rep::Mask(self.masks([Op::Kandw, Op::Korw, Op::Kxorw][which], x, y))
             }
             Rep::Lanes(bytes, xs) => {
                 let (width, _) = shape(self.isa, bytes, ty.lanes);
+                let op = by_elem([AND, OR, XOR][which], Elem::F32);
                 let ys = self.mask_lanes(y, bytes);
-                let op = if or { Op::Vorps } else { Op::Vandps };
                 Rep::Lanes(bytes, xs.into_iter().zip(ys).map(|(x, y)| self.two(op, width, x, Rm::Reg(y))).collect())
             }
             other => unreachable!("{other:?} is not a boolean"),
@@ -392,7 +372,7 @@ impl Select<'_> {
 
 impl Compare {
     /// The predicate of `vcmpps`: false of NaN, but for `!=`; no exceptions matter.
-    pub(super) fn of_floats(self) -> i64 {
+    fn of_floats(self) -> i64 {
         match self {
             Compare::Eq => 0,
             Compare::Ne => 4,
@@ -404,7 +384,7 @@ impl Compare {
     }
 
     /// The predicate of `vpcmpd`.
-    pub(super) fn of_integers(self) -> i64 {
+    fn of_integers(self) -> i64 {
         match self {
             Compare::Eq => 0,
             Compare::Lt => 1,

@@ -102,24 +102,18 @@ impl Select<'_> {
         }
         let mem = self.start(access, size);
         if ty.lanes == 1 {
-            if !ty.elem.is_float() {
-                let to = self.new_general();
-                let (op, width) = match size {
-                    1 => (Op::Movzx, Width::W32),
-                    4 => (Op::Mov, Width::W32),
-                    _ => (Op::Mov, Width::W64),
-                };
-                self.push(Inst::new(op, width, &[to]).with(Rm::Mem(mem)));
-                return Rep::Scalar(to);
-            }
-            return self.load_later(val, access.buf, mem, Width::V128, 1, ty);
+            return if ty.elem.is_float() {
+                self.load_later(val, access.buf, mem, Width::V128, 1, ty)
+            } else {
+                Rep::Scalar(self.load_scalar(mem, ty, size))
+            };
         }
         let (width, parts) = self.shape(ty);
         match access.stride {
             0 => {
-                let lane = Access { stride: 1, ..*access };
-                let scalar = self.load_scalar(&lane, ty, dtype);
-                self.repeat_scalar(scalar, ty)
+                let scalar = self.load_scalar(mem, Ty::scalar(ty.elem), size);
+                let all = self.repeat_scalar(scalar, ty);
+                self.of_bytes(all, ty)
             }
             1 if size > 1 => self.load_later(val, access.buf, mem, width, parts as u8, ty),
             1 if ty.lanes >= 4 => {
@@ -154,24 +148,23 @@ impl Select<'_> {
         self.of_parts(ty, loaded)
     }
 
-    /// One element as a scalar, of the class of its type.
-    fn load_scalar(&mut self, access: &Access, ty: Ty, dtype: DType) -> Reg {
-        let mem = self.start(access, dtype.size());
-        match (dtype.size(), ty.elem.is_float()) {
-            (4, true) => self.one(Op::Vmovss, Width::V128, Rm::Mem(mem)),
-            (_, true) => self.one(Op::Vmovsd, Width::V128, Rm::Mem(mem)),
-            (size, false) => {
-                let to = self.new_general();
-                let op = if size == 1 { Op::Movzx } else { Op::Mov };
-                let width = if size == 8 { Width::W64 } else { Width::W32 };
-                self.push(Inst::new(op, width, &[to]).with(Rm::Mem(mem)));
-                to
-            }
+    /// One element of so many bytes, in a register of the class of its type.
+    pub(super) fn load_scalar(&mut self, mem: Mem, ty: Ty, size: usize) -> Reg {
+        if ty.elem.is_float() {
+            return self.load_part(mem, Width::V128, ty);
         }
+        let to = self.new_general();
+        let (op, width) = match size {
+            1 => (Op::Movzx, Width::W32),
+            4 => (Op::Mov, Width::W32),
+            _ => (Op::Mov, Width::W64),
+        };
+        self.push(Inst::new(op, width, &[to]).with(Rm::Mem(mem)));
+        to
     }
 
-    /// A scalar of the class of its type, in every lane.
-    fn repeat_scalar(&mut self, scalar: Reg, ty: Ty) -> Rep {
+    /// A scalar of the class of its type, in every lane; a boolean as a number.
+    pub(super) fn repeat_scalar(&mut self, scalar: Reg, ty: Ty) -> Parts {
         let (width, parts) = self.shape(ty);
         let wide = element_bytes(ty.elem) == 8;
         let low = if ty.elem.is_float() {
@@ -182,8 +175,7 @@ impl Select<'_> {
             low
         };
         let all = self.one(if wide { Op::Vpbroadcastq } else { Op::Vpbroadcastd }, width, Rm::Reg(low));
-        let parts: Parts = smallvec![all; parts];
-        if ty.elem == Elem::Bool { self.of_bytes(parts, ty) } else { Rep::Vector(parts) }
+        smallvec![all; parts]
     }
 
     /// Lanes of 32 bits that were bytes: numbers, or a mask of those that are not zero.
@@ -325,12 +317,7 @@ impl Select<'_> {
             return self.loaded_lanes(ty);
         }
         self.function.stack = self.function.stack.max(width.size() as u32);
-        if ty.elem.is_float() {
-            return Rep::Scalar(self.load_part(Mem::stack(0), Width::V128, ty));
-        }
-        let to = self.new_general();
-        let width = if ty.elem == Elem::I64 { Width::W64 } else { Width::W32 };
-        self.push(Inst::new(Op::Mov, width, &[to]).with(Rm::Mem(Mem::stack(0))));
-        Rep::Scalar(to)
+        // A byte has become four.
+        Rep::Scalar(self.load_scalar(Mem::stack(0), ty, usize::from(element_bytes(ty.elem))))
     }
 }
