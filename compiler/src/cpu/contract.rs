@@ -2,10 +2,10 @@
 //!
 //! The method is that of Goto and van de Geijn. A chunk computes a block of C. It packs a block of B into scratch memory, in
 //! panels as wide as the register tile, and then panels of A one by one, with a callback per element: this is where strides,
-//! convolution windows and fused prologues are handled. Elements of A are replicated to a full register, so that the tile loads
-//! instead of broadcasting; A's panel stays in the first-level cache while the panels of B stream past. The register tile runs
-//! over the panels, adding to a block of accumulators, which are finally passed, in vectors along n, to the epilogue. Panels are
-//! padded with zeros, so that neither the tile nor the packing of whole panels has remainders.
+//! convolution windows and fused prologues are handled. Where loads do not broadcast, elements of A are replicated to a full
+//! register; A's panel stays in the first-level cache while the panels of B stream past. The register tile runs over the panels,
+//! adding to a block of accumulators, which are finally passed, in vectors along n, to the epilogue. Panels are padded, so that
+//! neither the tile nor the packing of whole panels has remainders.
 //!
 //! Every element of C is a sum of `fma` chains over ascending k, each starting at 0 and as long as the depth of a block: that
 //! limits the error of long sums. Its bits depend on A, B and the sizes, not on how rows and columns are blocked or the work is

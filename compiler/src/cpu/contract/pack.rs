@@ -1,4 +1,5 @@
-//! Packs operands into panels: `[panel][k][pitch][copies]`, padded with zeros in both directions.
+//! Packs operands into panels: `[panel][k][pitch][copies]`, padded with zeros along k. What is packed for rows that do not exist is
+//! not used.
 
 use dlc_ir::DType;
 
