@@ -2,7 +2,7 @@
 
 mod support;
 
-use dlc_compiler::cpu::contract::{Blocking, Contiguous, OperandElement, OperandSource, Sizes, contract};
+use dlc_compiler::cpu::contract::{Blocking, Contiguous, OperandElement, OperandSource, Producer, Sizes, contract};
 use dlc_compiler::kernel::{Access, AccessMode, Binary, Elem, KernelBuilder, Ty, Val};
 use dlc_compiler::machine::Machine;
 use dlc_ir::DType;
@@ -31,7 +31,7 @@ fn check(dtype: DType, sizes: [usize; 4], left: Contiguous, right: Contiguous) {
 
 fn check_on(machine: &Machine, dtype: DType, sizes: [usize; 4], left: Contiguous, right: Contiguous) {
     let [batch, m, n, k] = sizes;
-    let plan = Blocking::new(Sizes { dtype, batch, m, n, k }, machine);
+    let plan = Blocking::new(Sizes { dtype, batch, m, n, run: n, k }, machine).expect("no tile crosses a run");
     let mut b = KernelBuilder::new(plan.chunks());
     let x = b.operand(dtype, batch * m * k, AccessMode::Read);
     let y = b.operand(dtype, batch * k * n, AccessMode::Read);
@@ -51,11 +51,12 @@ fn check_on(machine: &Machine, dtype: DType, sizes: [usize; 4], left: Contiguous
     contract(
         &mut b,
         &plan,
-        OperandSource { contiguous: left, load: &mut side(left, x, m) },
-        OperandSource { contiguous: right, load: &mut side(right, y, n) },
-        &mut |b, at, value| {
+        OperandSource::Packed(Producer { contiguous: left, load: &mut side(left, x, m) }),
+        OperandSource::Packed(Producer { contiguous: right, load: &mut side(right, y, n) }),
+        &mut |b, at, value, active| {
             let lanes = b.ty(value).lanes;
-            let plus = b.load_lanes(bias, at.column, lanes);
+            let plus = Access { buf: bias, index: at.column, offset: 0, stride: 1, active };
+            let plus = b.load_access(plus, lanes);
             let sum = b.add(value, plus);
             let zero = b.float(Ty::vector(Elem::of(dtype), lanes), 0.0);
             let relu = b.binary(Binary::Max, sum, zero);
@@ -63,7 +64,7 @@ fn check_on(machine: &Machine, dtype: DType, sizes: [usize; 4], left: Contiguous
             let line = b.mul_const(at.row, n as i64);
             let offset = b.add(base, line);
             let offset = b.add(offset, at.column);
-            b.store(z, offset, relu);
+            b.store_access(Access { buf: z, index: offset, offset: 0, stride: 1, active }, relu);
         },
     );
     let kernel = b.finish();
@@ -124,6 +125,7 @@ fn blocks_and_chunks_cover_everything() {
     check(DType::F32, [1, 200, 530, 17], Contiguous::K, Contiguous::Row);
     check(DType::F32, [1, 100, 300, 100], Contiguous::Row, Contiguous::K);
     check(DType::F32, [1, 300, 300, 60], Contiguous::K, Contiguous::None);
-    let plan = Blocking::new(Sizes { dtype: DType::F32, batch: 1, m: 1024, n: 1024, k: 1024 }, &Machine::PORTABLE);
+    let sizes = Sizes { dtype: DType::F32, batch: 1, m: 1024, n: 1024, run: 1024, k: 1024 };
+    let plan = Blocking::new(sizes, &Machine::PORTABLE).expect("no tile crosses a run");
     assert!(plan.chunks() >= 16, "{plan:?}");
 }

@@ -115,6 +115,11 @@ impl<'a> Elements<'a> {
         result
     }
 
+    /// Declares the value of an expression in the current scope.
+    pub fn set(&mut self, id: ExprId, value: Val) {
+        self.memo.last_mut().expect("a scope is always open").known.insert(id, value);
+    }
+
     fn known(&self, id: ExprId) -> Option<Val> {
         for memo in self.memo.iter().rev() {
             if let Some(&val) = memo.known.get(&id) {
@@ -192,8 +197,7 @@ impl<'a> Elements<'a> {
                 random::element(b, key, counter, element, *dtype)
             }
         };
-        let memo = self.memo.last_mut().expect("a scope is always open");
-        memo.known.insert(id, val);
+        self.set(id, val);
         val
     }
 
