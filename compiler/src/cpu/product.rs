@@ -33,13 +33,14 @@ fn size(nest: &Nest, axes: &[usize]) -> usize {
 }
 
 /// Whether packing costs little beside the products. Where loads broadcast, a register tile takes elements from where they are: so
-/// packing them one by one never pays.
+/// packing them one by one never pays. Nor does packing columns that are contiguous in short runs only.
 fn is_worth(nest: &Nest, exprs: &ExprArena, product: &Product, machine: &Machine) -> bool {
-    let Sizes { m, n, k, .. } = product.blocking.sizes;
+    let Sizes { m, n, run, k, .. } = product.blocking.sizes;
     let vectors = [(product.left, 1), (product.right, 2)]
         .iter()
         .all(|&(factor, rows)| along(nest, exprs, product, factor, rows) != Contiguous::None);
-    let is_large = m >= SIDE && n >= SIDE && k >= SIDE;
+    let is_packed = in_place(nest, exprs, product, product.right, 2).is_none();
+    let is_large = m >= SIDE && k >= SIDE && if is_packed { run >= SIDE } else { n >= SIDE };
     is_large && (vectors || !machine.broadcasts) && contract::work(m, n, k, machine) >= machine.costs.packing
 }
 
