@@ -316,7 +316,7 @@ fn memory_forms() {
             let x = b.operand(dtype, n, AccessMode::Read);
             let index = b.operand(DType::I64, 16, AccessMode::Read);
             let strided = b.operand(dtype, 3 * n, AccessMode::Write);
-            let gathered = b.operand(dtype, 3 * 16, AccessMode::Write);
+            let gathered = b.operand(dtype, 3 * 16, AccessMode::Stream);
             let tail = b.operand(dtype, 3 * 16 * 17, AccessMode::ReadWrite);
             let copy = b.scratch(dtype, n);
             b.chunk_loop(|b, chunk| {

@@ -34,7 +34,7 @@ pub(crate) fn lower(
     let plan = Tiling::new(nest, exprs, shared.is_empty(), machine);
     let mut b = KernelBuilder::new(plan.chunks);
     let mut elements = Elements::new(exprs, sources.len(), nest.extents.len());
-    let operands = operands(nest, exprs, sources, shared, &mut b, &mut elements);
+    let operands = operands(nest, exprs, sources, shared, machine, &mut b, &mut elements);
     let emitter = LoopEmitter { nest, exprs, machine, plan };
     emitter.chunks(&mut b, &mut elements);
     Launch { kernel: b.finish(), operands }
@@ -46,6 +46,7 @@ pub(crate) fn operands(
     exprs: &ExprArena,
     sources: &[SourceInfo],
     shared: &[(Source, Source)],
+    machine: &Machine,
     b: &mut KernelBuilder,
     elements: &mut Elements<'_>,
 ) -> Vec<Source> {
@@ -63,8 +64,12 @@ pub(crate) fn operands(
         operands.push(source);
     }
     for output in &nest.outputs {
-        let mode = if is_shared(output.source) { AccessMode::ReadWrite } else { AccessMode::Write };
         let ty = &sources[output.source].ty;
+        let mode = match ty.bytes() > machine.llc_bytes {
+            _ if is_shared(output.source) => AccessMode::ReadWrite,
+            true => AccessMode::Stream,
+            false => AccessMode::Write,
+        };
         elements.buffers[output.source] = Some(b.operand(ty.dtype, ty.shape.elements(), mode));
         operands.push(output.source);
     }

@@ -277,8 +277,17 @@ pub enum AccessMode {
     Read,
     /// Written only.
     Write,
+    /// Written only, and larger than the caches: vectors may be written past them.
+    Stream,
     /// Read and written, or aliased by another operand that is written (an update in place).
     ReadWrite,
+}
+
+impl AccessMode {
+    /// Whether the kernel does not need what is in the operand.
+    pub fn is_write_only(self) -> bool {
+        matches!(self, AccessMode::Write | AccessMode::Stream)
+    }
 }
 
 /// A buffer that is passed to the kernel.

@@ -95,6 +95,7 @@ impl Printer<'_> {
             let mode = match op.mode {
                 AccessMode::Read => "",
                 AccessMode::Write => "out ",
+                AccessMode::Stream => "stream ",
                 AccessMode::ReadWrite => "inout ",
             };
             let comma = if i > 0 { ", " } else { "" };

@@ -30,6 +30,8 @@ pub struct Machine {
     pub l1_bytes: usize,
     /// Size of the second-level cache of a core.
     pub l2_bytes: usize,
+    /// Size of the last-level cache that a few cores share. What is larger is written past the caches.
+    pub llc_bytes: usize,
     /// Threads of a large machine of this kind. Work is divided for this number, whatever machine runs it.
     pub threads: usize,
     pub costs: CostModel,
@@ -45,6 +47,7 @@ impl Machine {
         unrolled_vectors: 50,
         l1_bytes: 32 << 10,
         l2_bytes: 512 << 10,
+        llc_bytes: 32 << 20,
         threads: 64,
         costs: CostModel::PORTABLE,
     };
