@@ -137,7 +137,8 @@ impl Printer<'_> {
         }
         text.push(']');
         if let Some(active) = access.active {
-            let _ = write!(text, " first {}", self.val(active));
+            let word = if self.kernel.ty(active).elem == Elem::Bool { "where" } else { "first" };
+            let _ = write!(text, " {word} {}", self.val(active));
         }
         text
     }

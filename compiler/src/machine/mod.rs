@@ -24,6 +24,8 @@ pub struct Machine {
     pub fma_chains: usize,
     /// Whether loading an element into all lanes costs no more than loading a vector.
     pub broadcasts: bool,
+    /// Whether loading the lanes that a mask selects costs about as much as loading all.
+    pub masked_loads: bool,
     /// Limit of the vectors in the unrolled body of an innermost loop.
     pub unrolled_vectors: usize,
     /// Size of the first-level data cache of a core.
@@ -44,6 +46,7 @@ impl Machine {
         vector_registers: 16,
         fma_chains: 8,
         broadcasts: false,
+        masked_loads: false,
         unrolled_vectors: 50,
         l1_bytes: 32 << 10,
         l2_bytes: 512 << 10,
@@ -53,14 +56,20 @@ impl Machine {
     };
 
     /// Vectors of 256 bits.
-    pub const X86_64_V3: Machine =
-        Machine { vector_bytes: 32, broadcasts: true, costs: CostModel::X86_64_V3, ..Machine::PORTABLE };
+    pub const X86_64_V3: Machine = Machine {
+        vector_bytes: 32,
+        broadcasts: true,
+        masked_loads: true,
+        costs: CostModel::X86_64_V3,
+        ..Machine::PORTABLE
+    };
 
     /// Vectors of 512 bits, and twice as many registers.
     pub const X86_64_V4: Machine = Machine {
         vector_bytes: 64,
         vector_registers: 32,
         broadcasts: true,
+        masked_loads: true,
         unrolled_vectors: 100,
         l2_bytes: 1 << 20,
         costs: CostModel::X86_64_V4,

@@ -45,7 +45,7 @@ impl Select<'_> {
                 (Isa::Avx512, active) => {
                     let partial = usize::from(ty.lanes * bytes) < 16;
                     let mask = match active {
-                        Some(active) => Some(self.prefix(active, ty.lanes, bytes)[0]),
+                        Some(active) => Some(self.active_lanes(active, ty.lanes, bytes)[0]),
                         None if partial => Some(self.mask_of(((1u32 << ty.lanes) - 1) as u16)),
                         None => None,
                     };
@@ -67,7 +67,7 @@ impl Select<'_> {
                 }
                 (Isa::Avx2, Some(active)) if size > 1 => {
                     let op = if size == 4 { Op::VmaskmovpsStore } else { Op::VmaskmovpdStore };
-                    let masks = self.prefix(active, ty.lanes, bytes);
+                    let masks = self.active_lanes(active, ty.lanes, bytes);
                     for (i, (reg, mask)) in registers.into_iter().zip(masks).enumerate() {
                         self.push(Inst::new(op, width, &[mask, reg]).with(Rm::Mem(mem.part(i as i32, width))));
                     }
