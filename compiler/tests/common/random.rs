@@ -236,7 +236,10 @@ impl Maker {
                     shape[other] = HUGE;
                 }
             }
-            if shape.iter().product::<usize>() <= 4 * self.sizes.elements {
+            // An empty axis does not relax the limit of a type for the others.
+            let others: usize = shape.iter().filter(|&&n| n > 0).product();
+            let is_type = others < Type::MAX_BYTES / size_of::<f64>();
+            if is_type && shape.iter().product::<usize>() <= 4 * self.sizes.elements {
                 return shape;
             }
         }
