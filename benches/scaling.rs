@@ -80,6 +80,34 @@ const FAMILIES: &[Family] = &[
         right: true,
     },
     Family {
+        name: "steps of a recurrent network, training step",
+        sizes: &[50, 100, 200, 400],
+        verb: &["compile", "--mode", "train"],
+        make: |folder, n| {
+            table(folder, n);
+            let cell = "let z = sigmoid(xz + hz)
+    let n = tanh(xn + sigmoid(xr + hr) * hn)
+    h = (1 - z) * n + z * h";
+            let model = format!(
+                "model gru(x: [B, {n}]) -> p: [B, 16] {{
+  param w: [1, 48] = normal(std: 0.1)
+  param u: [16, 48] = normal(std: 0.1)
+  let g = reshape(x, [B, {n}, 1]) @ w
+  let h = zeros([B, 16])
+  repeat t in range({n}) {{
+    let (xr, xz, xn) = split(g[:, t], 3, axis: -1)
+    let (hr, hz, hn) = split(h @ u, 3, axis: -1)
+    {cell}
+  }}
+  return h
+}}
+"
+            );
+            format!("dlc 1\n{model}{}", training("gru"))
+        },
+        right: true,
+    },
+    Family {
         name: "parts of a concatenation",
         sizes: &[250, 500, 1000, 2000],
         verb: &["compile", "--mode", "infer"],

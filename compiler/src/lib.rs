@@ -13,6 +13,7 @@ pub mod kernel;
 pub mod machine;
 pub mod nest;
 pub mod options;
+mod parallel;
 pub mod passes;
 pub mod pipeline;
 pub mod program;

@@ -208,7 +208,7 @@ fn verified(graph: Graph, stage: &'static str, options: &Options) -> Result<Grap
 /// If an operator cannot be compiled.
 pub fn schedule(graph: &Graph, options: &Options) -> Result<Schedule, CompileError> {
     graph.verify().map_err(|error| CompileError::Verify { stage: "optimisation", error: Box::new(error) })?;
-    let schedule = routine::schedule(graph, options.target.machine())?;
+    let schedule = routine::schedule(graph, options.target.machine(), options.backend.threads())?;
     if options.check {
         check::check(graph, &schedule.program, &schedule.bindings)?;
     }

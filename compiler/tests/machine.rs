@@ -54,7 +54,7 @@ fn made_for(machine: &Machine) -> String {
     let programs = PROGRAMS.map(|text| text.parse::<Graph>().unwrap_or_else(|e| panic!("{e}\n{text}")));
     let texts = programs.into_iter().chain([step]).map(|graph| {
         let graph = passes::optimize(&graph, &options).graph;
-        let program = routine::schedule(&graph, machine).expect("the programs can be scheduled").program;
+        let program = routine::schedule(&graph, machine, 1).expect("the programs can be scheduled").program;
         let kernels = program.kernels.iter();
         let spread: Vec<_> = kernels.map(|k| (estimate(k, machine), runs_in_parallel(k, machine))).collect();
         format!("{program}{spread:?}\n")

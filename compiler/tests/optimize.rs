@@ -7,9 +7,10 @@ mod lenet;
 
 use common::{Rng, assert_same_reals};
 use dlc_compiler::autodiff::differentiate;
-use dlc_compiler::egraph::fusion::{Forms, group, price};
+use dlc_compiler::egraph::fusion::{group, price};
 use dlc_compiler::options::{Math, PassOptions};
 use dlc_compiler::passes::{Context, Optimized, PASSES, fuse, optimize};
+use dlc_compiler::routine::{self, Schedule};
 use dlc_ir::bounds::{self, Constants};
 use dlc_ir::{DType, Function, FunctionKind, Graph, Op, Scalar, Tensor};
 
@@ -85,6 +86,46 @@ fn the_same_bytes_every_time() {
 }
 
 #[test]
+fn the_same_bytes_on_any_number_of_threads() {
+    // Several functions, of which two have equal kernels, and weights that are prepared in several parts.
+    let block = |name: &str, n: usize| {
+        format!(
+            "func @{name}(%x: f32[4,{n}], %w: f32[{n},{n}], %s: f32[{n}]) -> f32[4,{n}] {{
+  %0 = broadcast %s {{axes=[1]}} : f32[{n},{n}]
+  %1 = mul %w, %0 : f32[{n},{n}]
+  %2 = dot %x, %1 {{lhs=[1], rhs=[0], lhs_batch=[], rhs_batch=[]}} : f32[4,{n}]
+  %3 = relu %2 : f32[4,{n}]
+  %4 = sub %3, %x : f32[4,{n}]
+  return %4
+}}
+"
+        )
+    };
+    let calls = "func @main(%x: f32[4,9] input, %y: f32[4,7] input, %w: f32[9,9] param \"w\" frozen, %v: f32[7,7] param \"v\" frozen, \
+         %s: f32[9] param \"s\" frozen, %t: f32[7] param \"t\" frozen) -> (f32[4,9], f32[4,7], f32[4,9]) {
+  %0 = call @a %x, %w, %s : f32[4,9]
+  %1 = call @b %y, %v, %t : f32[4,7]
+  %2 = call @c %0, %w, %s : f32[4,9]
+  %3 = add %0, %2 : f32[4,9]
+  return %0, %1, %3
+}
+";
+    let text = [block("a", 9), block("b", 7), block("c", 9), calls.to_owned()].concat();
+    let calls: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
+    for graph in [step(4), calls] {
+        let made = [1, 2, 5].map(|threads| {
+            let options = PassOptions { threads, prepare: true, ..PassOptions::default() };
+            let optimized = optimize(&graph, &options);
+            let schedule = routine::schedule(&optimized.graph, &options.machine, threads).expect("it can be scheduled");
+            let Schedule { program, statuses, bindings, clamped } = schedule;
+            (optimized.graph.to_string(), optimized.stats, program, statuses, bindings, clamped)
+        });
+        assert!(made[0].2.kernels.len() > 2);
+        assert!(made.iter().all(|m| *m == made[0]));
+    }
+}
+
+#[test]
 fn a_fused_node_reports_the_rules_that_made_it() {
     let text = "func @perceptron(%x: f32[4,9] input, %w: f32[8,9] param \"w\", %b: f32[8] param \"b\") -> f32[4,8] {
   %0 = transpose %w {perm=[1,0]} : f32[9,8]
@@ -117,9 +158,8 @@ fn a_fused_node_reports_the_rules_that_made_it() {
 #[test]
 fn grouping_is_never_worse_than_greedy() {
     let graph = passes_before_fusion(&step(8));
-    let mut forms = Forms::default();
     for function in graph.functions() {
-        let grouping = group(function, &PassOptions::default(), &mut forms);
+        let grouping = group(function, &PassOptions::default());
         assert!(grouping.cost <= grouping.incumbent, "{} > {}", grouping.cost, grouping.incumbent);
     }
 }
@@ -129,8 +169,7 @@ fn grouping_is_never_worse_than_greedy() {
 fn a_grouping_costs_what_its_kernels_do() {
     let graph = passes_before_fusion(&step(8));
     let options = PassOptions::default();
-    let mut forms = Forms::default();
-    let said: u64 = graph.functions().map(|function| group(function, &options, &mut forms).cost).sum();
+    let said: u64 = graph.functions().map(|function| group(function, &options).cost).sum();
     let fused = fuse(&graph, &mut Context::new(options.clone()));
     let kernels = fused.functions().flat_map(Function::ops).filter_map(|(_, _, op)| match op {
         Op::Call(call) => fused.function(&call.func).filter(|f| f.kind == FunctionKind::Kernel),

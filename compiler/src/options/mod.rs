@@ -28,6 +28,16 @@ pub enum Backend {
     Interpreter,
 }
 
+impl Backend {
+    /// The number of threads that compile.
+    pub const fn threads(self) -> usize {
+        match self {
+            Backend::Native { threads } => threads,
+            Backend::Interpreter => 1,
+        }
+    }
+}
+
 /// What to compile for, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -52,9 +62,9 @@ impl Options {
         }
     }
 
-    /// The pass options, with the target's machine.
+    /// The pass options, with the target's machine and the backend's threads.
     pub fn for_passes(&self) -> PassOptions {
-        PassOptions { machine: *self.target.machine(), ..self.passes.clone() }
+        PassOptions { machine: *self.target.machine(), threads: self.backend.threads(), ..self.passes.clone() }
     }
 
     /// The same without rules that move factors and terms into weights.
@@ -101,6 +111,8 @@ pub struct PassOptions {
     /// preparation too, as sessions do. The roles of arguments determine which are weights: see
     /// [`prepare`](crate::passes::prepare).
     pub prepare: bool,
+    /// The threads on which functions are optimised; no result depends on it. As a part of [`Options`] it is the backend's.
+    pub threads: usize,
 }
 
 impl Default for PassOptions {
@@ -111,6 +123,7 @@ impl Default for PassOptions {
             limits: Limits::default(),
             machine: Machine::PORTABLE,
             prepare: false,
+            threads: 1,
         }
     }
 }

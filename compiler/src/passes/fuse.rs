@@ -1,20 +1,23 @@
 //! The fusion round as a pass: functions become calls of kernels.
 
-use dlc_ir::{FunctionKind, Graph};
+use dlc_ir::{Function, FunctionKind, Graph};
 
 use super::Context;
-use crate::egraph::fusion::{Forms, Outliner, group};
+use crate::egraph::fusion::{Outliner, group};
+use crate::parallel;
 
 /// Divides every function into kernels. Functions that are kernels already stay.
 pub fn fuse(graph: &Graph, context: &mut Context) -> Graph {
+    let functions: Vec<&Function> = graph.functions().filter(|f| f.kind != FunctionKind::Kernel).collect();
+    let options = &context.options;
+    let groupings = parallel::map(options.threads, &functions, |function| group(function, options));
+    let mut groupings = groupings.into_iter();
     let mut outliner = Outliner::new(graph, std::mem::take(&mut context.provenance));
-    let mut forms = Forms::default();
     for function in graph.functions() {
         if function.kind == FunctionKind::Kernel {
-            outliner.keep(function, &mut forms);
+            outliner.keep(function);
         } else {
-            let grouping = group(function, &context.options, &mut forms);
-            outliner.outline(function, &grouping.groups);
+            outliner.outline(function, &groupings.next().expect("there is one of each function").groups);
         }
     }
     let (mut fused, provenance) = outliner.finish();

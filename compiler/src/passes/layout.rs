@@ -16,7 +16,8 @@ use super::prepare::cut;
 use super::split::{Joined, Map, copy_ops, join};
 use super::weights::Weights;
 use crate::cpu::{OperandOrder, operand_orders};
-use crate::machine::Machine;
+use crate::options::PassOptions;
+use crate::parallel;
 
 /// Permutes weights, if the options allow it and some kernel would do so in every run.
 pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
@@ -24,7 +25,7 @@ pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
     if !context.options.prepare || !weights.all_frozen {
         return graph.clone();
     }
-    let kernels = kernels(graph, &weights, &context.options.machine);
+    let kernels = kernels(graph, &weights, &context.options);
     if kernels.is_empty() {
         return graph.clone();
     }
@@ -53,16 +54,18 @@ pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
 type Layouts = Vec<(usize, OperandOrder)>;
 
 /// The kernels that permute weights. A kernel that reads weights only runs once anyway.
-fn kernels(graph: &Graph, weights: &Weights, machine: &Machine) -> FxHashMap<Symbol, Layouts> {
+fn kernels(graph: &Graph, weights: &Weights, options: &PassOptions) -> FxHashMap<Symbol, Layouts> {
+    let PassOptions { machine, threads, .. } = options;
     let kernels = graph.functions().filter(|f| f.kind == FunctionKind::Kernel);
-    let found = kernels.map(|kernel| {
-        let args = weights.args(kernel);
-        let mixed = args.contains(&true) && args.contains(&false);
-        let mut layouts = if mixed { operand_orders(kernel, machine) } else { vec![] };
+    let kernels = kernels.map(|kernel| (kernel, weights.args(kernel)));
+    let mixed: Vec<_> = kernels.filter(|(_, args)| args.contains(&true) && args.contains(&false)).collect();
+    let found = parallel::map(*threads, &mixed, |(kernel, args)| {
+        let mut layouts = operand_orders(kernel, machine);
         layouts.retain(|(arg, _)| args[*arg]);
-        (kernel.name.clone(), layouts)
+        layouts
     });
-    found.filter(|(_, layouts)| !layouts.is_empty()).collect()
+    let names = mixed.into_iter().map(|(kernel, _)| kernel.name.clone());
+    names.zip(found).filter(|(_, layouts)| !layouts.is_empty()).collect()
 }
 
 /// A kernel with arguments in other orders.

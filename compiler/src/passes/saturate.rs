@@ -6,6 +6,7 @@ use super::Context;
 use super::weights::Weights;
 use crate::egraph::{AlgebraGraph, Extracted, extract, saturate as run};
 use crate::options::PassOptions;
+use crate::parallel;
 use crate::provenance::Provenance;
 
 /// Saturates and extracts every function other than kernels.
@@ -13,18 +14,22 @@ pub fn saturate(graph: &Graph, context: &mut Context) -> Graph {
     let mut result = graph.like();
     context.provenance = Provenance::default();
     let weights = Weights::of(graph);
-    for function in graph.functions() {
-        if function.kind == FunctionKind::Kernel {
-            result.insert_from(graph, &function.name);
-            continue;
-        }
+    let functions: Vec<&Function> = graph.functions().filter(|f| f.kind != FunctionKind::Kernel).collect();
+    let extracted = parallel::map(context.options.threads, &functions, |function| {
         let args = weights.args(function);
         // Prepared values cost nothing here.
         let prepare = context.options.prepare && weights.all_frozen && args.contains(&true);
         // Moving factors into weights is checked when they are loaded, which requires preparation.
         let weights = prepare && context.options.weights;
-        let options = PassOptions { prepare, weights, ..context.options.clone() };
-        let (extracted, e_nodes) = saturated(function, &args, &options);
+        saturated(function, &args, &PassOptions { prepare, weights, ..context.options.clone() })
+    });
+    let mut extracted = extracted.into_iter();
+    for function in graph.functions() {
+        if function.kind == FunctionKind::Kernel {
+            result.insert_from(graph, &function.name);
+            continue;
+        }
+        let (extracted, e_nodes) = extracted.next().expect("there is one of each function");
         context.e_nodes += e_nodes;
         for (node, step) in extracted.steps {
             context.provenance.add(&function.name, node, [step]);

@@ -1,103 +1,103 @@
 //! Schedules functions as routines: steps, their order, their memory.
 
-use dlc_ir::op::Call;
-use dlc_ir::{DType, Function, FunctionKind, Graph, Node, NodeId, Op, ResultRole, Role, Symbol, Tensor, Type, Value};
+use dlc_ir::{Function, FunctionKind, Graph, Node, NodeId, Op, ResultRole, Symbol, Tensor, Type};
 use indexmap::IndexMap;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::routing::{Routing, UnitId, Work};
+use super::units::{self, Units};
 use super::{Schedule, ScheduleError};
-use crate::cpu::{Launch, Unit};
-use crate::kernel::Verified;
 use crate::machine::Machine;
-use crate::nest::Statuses;
 use crate::nest::nests::SourceKind;
 use crate::routine::check::{OperandBinding, StepBinding};
 use crate::routine::plan::{AllocationStep, BufferId};
-use crate::routine::program::{Address, KernelId, KernelProgram, Routine, RoutineId, Step};
+use crate::routine::program::{Address, KernelProgram, Routine, RoutineId, Step};
 
-/// Schedules a graph, in which every function precedes its callers, for a machine.
+/// Schedules a graph, in which every function precedes its callers, for a machine, on this many threads.
 ///
 /// # Errors
 /// If an operator cannot be lowered, or a kernel is rejected.
-pub fn schedule(graph: &Graph, machine: &Machine) -> Result<Schedule, ScheduleError> {
+pub fn schedule(graph: &Graph, machine: &Machine, threads: usize) -> Result<Schedule, ScheduleError> {
+    let entry = graph.functions().len() - 1;
+    let functions = graph.functions().enumerate();
+    let functions = functions.filter(|(i, function)| function.kind == FunctionKind::Func || *i == entry);
+    let functions: Vec<&Function> = functions.map(|(_, function)| function).collect();
     let mut scheduler = Scheduler {
         graph,
-        machine,
         program: KernelProgram::new(),
-        statuses: Statuses::default(),
-        units: vec![],
-        by_function: FxHashMap::default(),
-        copies: FxHashMap::default(),
+        units: Units::new(graph, &functions, machine, threads),
         routines: IndexMap::new(),
         constants: FxHashMap::default(),
         bindings: vec![],
-        clamped: 0,
     };
-    let entry = graph.functions().len() - 1;
-    for (i, function) in graph.functions().enumerate() {
-        if function.kind == FunctionKind::Func || i == entry {
-            scheduler.function(function, i == entry)?;
-        }
-    }
-    let Scheduler { program, statuses, bindings, clamped, .. } = scheduler;
+    let entry = functions.len() - 1;
+    let routed = functions.into_iter().enumerate().map(|(i, function)| scheduler.function(function, i == entry));
+    let routed: Vec<Routed<'_>> = routed.collect::<Result<_, _>>()?;
+    scheduler.units.make(routed.iter().flat_map(Routed::kernels), &mut scheduler.program)?;
+    routed.into_iter().for_each(|routed| scheduler.emit(routed));
+    let Scheduler { program, units: Units { statuses, clamped, .. }, bindings, .. } = scheduler;
     Ok(Schedule { program, statuses, bindings, clamped })
 }
 
 struct Scheduler<'a> {
     graph: &'a Graph,
-    machine: &'a Machine,
     program: KernelProgram,
-    statuses: Statuses,
-    /// All units.
-    units: Vec<Lowered>,
-    /// The units of kernel functions.
-    by_function: FxHashMap<Symbol, UnitId>,
-    /// The units that copy this many elements.
-    copies: FxHashMap<(DType, usize), UnitId>,
+    units: Units<'a>,
     routines: IndexMap<Symbol, RoutineId>,
     constants: FxHashMap<Tensor, Address>,
     bindings: Vec<Vec<StepBinding>>,
-    clamped: usize,
 }
 
-/// Kernels to launch in sequence, each with the indices of its operands.
-type Launches = Vec<(KernelId, Vec<usize>)>;
-
-/// A kernel function with the kernels made of it so far.
-struct Lowered {
-    name: String,
-    unit: Unit,
-    kernels: FxHashMap<Vec<(usize, usize)>, Launches>,
-    /// Memoises whether a result may alias an argument.
-    in_place: FxHashMap<(usize, usize), bool>,
+/// A function whose steps are ordered, but have no memory yet.
+struct Routed<'a> {
+    routing: Routing<'a>,
+    /// The tasks in the order in which they run.
+    sorted: Vec<usize>,
+    /// The constants of the function itself.
+    constants: Vec<(BufferId, &'a Tensor)>,
 }
 
-impl Lowered {
-    fn in_place(&mut self, argument: usize, result: usize) -> bool {
-        *self.in_place.entry((argument, result)).or_insert_with(|| self.unit.in_place(argument, result))
+impl Routed<'_> {
+    /// The units of its steps, with the operands that alias.
+    fn kernels(&self) -> impl Iterator<Item = (UnitId, &[(usize, usize)])> {
+        self.sorted.iter().filter_map(|&task| match &self.routing.tasks[task].work {
+            Work::Kernels { unit, shared } => Some((*unit, shared.as_slice())),
+            Work::Copy { unit, .. } => Some((*unit, [].as_slice())),
+            Work::Call(_) => None,
+        })
     }
 }
 
-impl Scheduler<'_> {
-    fn function(&mut self, function: &Function, entry: bool) -> Result<(), ScheduleError> {
+impl<'a> Scheduler<'a> {
+    fn function(&mut self, function: &'a Function, entry: bool) -> Result<Routed<'a>, ScheduleError> {
         let mut routing = Routing::new(function);
+        let mut constants = vec![];
         let live = function.live();
         for (id, node, op) in function.ops() {
             if live[id.index()] {
-                self.node(&mut routing, id, node, op)?;
+                self.node(&mut routing, &mut constants, id, node, op)?;
             }
         }
         let last = self.results(&mut routing, entry)?;
-        self.emit(routing, last)
+        let sorted = routing.order.sorted(&last);
+        self.routines.insert(function.name.clone(), RoutineId(self.routines.len() as u32));
+        Ok(Routed { routing, sorted, constants })
     }
 
-    fn node(&mut self, routing: &mut Routing<'_>, id: NodeId, node: &Node, op: &Op) -> Result<(), ScheduleError> {
+    fn node(
+        &mut self,
+        routing: &mut Routing<'_>,
+        constants: &mut Vec<(BufferId, &'a Tensor)>,
+        id: NodeId,
+        node: &Node,
+        op: &'a Op,
+    ) -> Result<(), ScheduleError> {
         match op {
             Op::Constant(c) => {
-                let address = constant(&mut self.program, &mut self.constants, &c.value);
-                let buffer = routing.add_buffer(c.value.ty().bytes(), Some(address));
+                // Its address follows when memory is planned: constants are in the order of the steps.
+                let buffer = routing.add_buffer(c.value.ty().bytes(), Some(Address::Constant(0)));
+                constants.push((buffer, &c.value));
                 routing.put(id, buffer);
                 return Ok(());
             }
@@ -106,24 +106,24 @@ impl Scheduler<'_> {
                 routing.put(id, buffer);
                 return Ok(());
             }
-            Op::Call(Call { func, .. }) => {
-                let callee = self.graph.function(func).ok_or_else(|| ScheduleError::UnknownFunction(func.clone()))?;
+            Op::Call(call) => {
+                let (callee, func) = (units::callee(self.graph, call)?, &call.func);
                 if callee.kind == FunctionKind::Func {
                     let routine =
                         *self.routines.get(func).ok_or_else(|| ScheduleError::UnknownFunction(func.clone()))?;
                     routing.task(id, Work::Call(routine), &[]);
                     return Ok(());
                 }
-                if let Some(argument) = alias(callee) {
+                if let Some(argument) = units::alias(callee) {
                     let buffer = routing.buffer(node.operands[argument]);
                     routing.put(id, buffer);
                     return Ok(());
                 }
-                let unit = self.unit(callee)?;
+                let unit = self.units.of_kernel(callee)?;
                 self.kernels(routing, id, unit);
             }
             op => {
-                let unit = self.single(routing.function, node, op)?;
+                let unit = self.units.of_operator(routing.function, node, op)?;
                 self.kernels(routing, id, unit);
             }
         }
@@ -131,45 +131,8 @@ impl Scheduler<'_> {
     }
 
     fn kernels(&mut self, routing: &mut Routing<'_>, id: NodeId, unit: UnitId) {
-        let temps: SmallVec<[usize; 4]> = self.units[unit.0].unit.temps().map(Type::bytes).collect();
+        let temps: SmallVec<[usize; 4]> = self.units.get(unit).temps().map(Type::bytes).collect();
         routing.task(id, Work::Kernels { unit, shared: vec![] }, &temps);
-    }
-
-    fn unit(&mut self, function: &Function) -> Result<UnitId, ScheduleError> {
-        if let Some(&known) = self.by_function.get(&function.name) {
-            return Ok(known);
-        }
-        let unit = self.add_unit(function.name.as_str(), function)?;
-        self.by_function.insert(function.name.clone(), unit);
-        Ok(unit)
-    }
-
-    fn add_unit(&mut self, name: &str, function: &Function) -> Result<UnitId, ScheduleError> {
-        let mut unit = Unit::new(function, &mut self.statuses, self.machine)?;
-        unit.restrict_arguments();
-        self.units.push(Lowered {
-            name: name.to_owned(),
-            unit,
-            kernels: FxHashMap::default(),
-            in_place: FxHashMap::default(),
-        });
-        Ok(UnitId(self.units.len() - 1))
-    }
-
-    /// A unit for an operator outside of kernels.
-    fn single(&mut self, function: &Function, node: &Node, op: &Op) -> Result<UnitId, ScheduleError> {
-        let mut single = Function::new(op.mnemonic(), FunctionKind::Kernel);
-        let args: Vec<Value> = node
-            .operands
-            .iter()
-            .zip(0..)
-            .map(|(&v, i)| single.add_arg(&arg_name(i), function.ty(v).clone(), Role::Plain))
-            .collect();
-        let id = single.copy_node(node, &args);
-        for result in 0..node.types.len() as u32 {
-            single.add_output(None, Value { node: id, result });
-        }
-        self.add_unit(op.mnemonic(), &single)
     }
 
     /// Decides the memory of the function's results. Returns copies that come after everything else.
@@ -212,13 +175,14 @@ impl Scheduler<'_> {
         }
         let mut pairs = vec![];
         let task = &routing.tasks[writer];
+        let units = &mut self.units;
         let result = task.writes.iter().position(|&w| w == buffer).expect("the writer writes it");
         for (i, &read) in task.reads.iter().enumerate() {
             if read != own {
                 continue;
             }
             match &task.work {
-                Work::Kernels { unit, .. } if self.units[unit.0].in_place(i, result) => pairs.push((i, result)),
+                Work::Kernels { unit, .. } if units.in_place(*unit, i, result) => pairs.push((i, result)),
                 _ => return false,
             }
         }
@@ -246,7 +210,7 @@ impl Scheduler<'_> {
         last: &mut Vec<usize>,
     ) -> Result<(), ScheduleError> {
         let ty = routing.function.ty(routing.function.results[result].value).clone();
-        let unit = self.copy_unit(&ty)?;
+        let unit = self.units.of_copy(&ty)?;
         let home = Some(Address::Argument { index, offset: 0 });
         let target = routing.add_buffer(ty.bytes(), home);
         let is_argument = matches!(routing.problem.buffers[from.0].home, Some(Address::Argument { .. }));
@@ -264,21 +228,12 @@ impl Scheduler<'_> {
         Ok(())
     }
 
-    fn copy_unit(&mut self, ty: &Type) -> Result<UnitId, ScheduleError> {
-        let elements = ty.shape.elements();
-        if let Some(&known) = self.copies.get(&(ty.dtype, elements)) {
-            return Ok(known);
+    /// Plans the memory of a function, whose kernels are made, and adds its routine.
+    fn emit(&mut self, Routed { mut routing, sorted, constants }: Routed<'_>) {
+        for (buffer, value) in constants {
+            let address = constant(&mut self.program, &mut self.constants, value);
+            routing.problem.buffers[buffer.0].home = Some(address);
         }
-        let mut function = Function::new("copy", FunctionKind::Kernel);
-        let x = function.add_arg("x", Type::new(ty.dtype, [elements]), Role::Plain);
-        function.add_output(None, x);
-        let unit = self.add_unit("copy", &function)?;
-        self.copies.insert((ty.dtype, elements), unit);
-        Ok(unit)
-    }
-
-    fn emit(&mut self, mut routing: Routing<'_>, last: Vec<usize>) -> Result<(), ScheduleError> {
-        let sorted = routing.order.sorted(&last);
         let frame_of = |work: &Work| match work {
             Work::Call(routine) => self.program.routines[routine.0 as usize].frame,
             _ => 0,
@@ -307,23 +262,17 @@ impl Scheduler<'_> {
                 Work::Kernels { unit, shared } => {
                     let (reads, writes, temps) =
                         (addresses(&task.reads), addresses(&task.writes), addresses(&task.temps));
-                    self.launch(
-                        *unit,
-                        shared,
-                        task.node,
-                        None,
-                        (&reads, &writes, &temps),
-                        (&mut steps, &mut bindings),
-                    )?;
+                    let memory = (&*reads, &*writes, &*temps);
+                    self.launch(*unit, shared, task.node, None, memory, (&mut steps, &mut bindings));
                 }
                 Work::Copy { unit, result } => {
                     let (reads, writes) = (addresses(&task.reads), addresses(&task.writes));
-                    self.launch(*unit, &[], None, Some(*result), (&reads, &writes, &[]), (&mut steps, &mut bindings))?;
+                    self.launch(*unit, &[], None, Some(*result), (&reads, &writes, &[]), (&mut steps, &mut bindings));
                 }
             }
         }
         let function = routing.function;
-        bindings.iter().for_each(|note| self.statuses.step(self.graph, function, note.node));
+        bindings.iter().for_each(|note| self.units.statuses.step(self.graph, function, note.node));
         let outputs = function.results.iter();
         let entry = function.name == self.graph.entry().name;
         let outputs = outputs.filter(|r| !entry || r.role == ResultRole::Output).count();
@@ -333,10 +282,8 @@ impl Scheduler<'_> {
             frame: allocation.frame,
             steps,
         };
-        let id = self.program.add_routine(routine);
-        self.routines.insert(function.name.clone(), id);
+        self.program.add_routine(routine);
         self.bindings.push(bindings);
-        Ok(())
     }
 
     /// The launches of a unit on given memory.
@@ -348,23 +295,11 @@ impl Scheduler<'_> {
         copied: Option<usize>,
         (reads, writes, temps): (&[Address], &[Address], &[Address]),
         (steps, bindings): (&mut Vec<Step>, &mut Vec<StepBinding>),
-    ) -> Result<(), ScheduleError> {
-        let Scheduler { machine, units, program, constants, clamped, .. } = self;
-        let Lowered { name, unit, kernels, .. } = &mut units[unit.0];
-        if !kernels.contains_key(shared) {
-            let launches = unit.launches(shared, machine);
-            let several = launches.len() > 1;
-            let add = |(i, Launch { kernel, operands }): (usize, Launch)| {
-                let (kernel, count) = Verified::confined(kernel)?;
-                *clamped += count;
-                let name = if several { format!("{name}.{i}") } else { name.clone() };
-                Ok((program.add_kernel(&name, kernel), operands))
-            };
-            let added: Result<Launches, ScheduleError> = launches.into_iter().enumerate().map(add).collect();
-            kernels.insert(shared.to_vec(), added?);
-        }
+    ) {
+        let Scheduler { units, program, constants, .. } = self;
+        let (launches, unit) = (units.launches(unit, shared), units.get(unit));
         let sources = unit.sources();
-        for (kernel, operands) in &kernels[shared] {
+        for (kernel, operands) in launches {
             let mut addresses = Vec::with_capacity(operands.len());
             let mut operands_bound = Vec::with_capacity(operands.len());
             for &source in operands {
@@ -390,7 +325,6 @@ impl Scheduler<'_> {
             steps.push(Step::Launch { kernel: *kernel, operands: addresses });
             bindings.push(StepBinding { node, copied, operands: operands_bound });
         }
-        Ok(())
     }
 }
 
@@ -402,23 +336,4 @@ fn constant(program: &mut KernelProgram, known: &mut FxHashMap<Tensor, Address>,
     let address = program.add_constant(&value.le_bytes());
     known.insert(value.clone(), address);
     address
-}
-
-/// A fixed name for each argument, to avoid a search for a free one.
-fn arg_name(i: usize) -> String {
-    format!("x{i}")
-}
-
-/// If a kernel function only reshapes an argument, its index.
-fn alias(function: &Function) -> Option<usize> {
-    let [result] = function.results.as_slice() else { return None };
-    let mut value = result.value;
-    loop {
-        let node = function.node(value.node);
-        match node.op() {
-            None => return function.arg_index(value).filter(|_| value != result.value),
-            Some(Op::Reshape(_)) => value = node.operands[0],
-            Some(_) => return None,
-        }
-    }
 }

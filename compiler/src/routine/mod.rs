@@ -10,6 +10,7 @@ pub mod plan;
 mod print;
 pub mod program;
 mod routing;
+mod units;
 
 pub use function::schedule;
 

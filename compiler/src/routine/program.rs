@@ -5,7 +5,7 @@
 //! arguments, or in the program's constants. Nothing is allocated at run time.
 
 use indexmap::IndexSet;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::kernel::{Kernel, Verified};
 
@@ -92,7 +92,7 @@ pub struct Routine {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelProgram {
     /// The kernels, without duplicates.
-    pub kernels: IndexSet<Verified>,
+    pub kernels: IndexSet<Verified, FxBuildHasher>,
     /// A name for each kernel, for printing and profiles; unique.
     pub names: Vec<String>,
     /// The routines; the last is the entry.

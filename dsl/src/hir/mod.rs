@@ -191,7 +191,7 @@ impl Program {
 
     pub fn item(&self, at: ItemRef) -> &ast::Item {
         if at.module == LIBRARY {
-            &library().items[at.item as usize]
+            library().item(at.item)
         } else {
             &self.modules[at.module as usize].file.items[at.item as usize]
         }
@@ -247,7 +247,7 @@ impl Program {
         if let Some(module) = self.modules.get(module as usize) {
             names.extend(module.names.keys().map(String::as_str));
         }
-        names.extend(library().names.keys().map(String::as_str));
+        names.extend(library().names.keys());
         names
     }
 
@@ -279,9 +279,9 @@ impl Module {
 /// An item of the library, resolved on first use: a program uses few of them.
 fn library_item(index: u32) -> &'static tree::Item {
     static ITEMS: OnceLock<Vec<OnceLock<tree::Item>>> = OnceLock::new();
-    let items = &library().items;
-    let resolved = ITEMS.get_or_init(|| vec![OnceLock::new(); items.len()]);
-    resolved[index as usize].get_or_init(|| resolve::of_library(&items[index as usize], index))
+    let library = library();
+    let resolved = ITEMS.get_or_init(|| vec![OnceLock::new(); library.len()]);
+    resolved[index as usize].get_or_init(|| resolve::of_library(library.item(index), index))
 }
 
 /// The error for a construct that starts at `span` with `word` and is not implemented yet.

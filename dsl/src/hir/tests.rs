@@ -66,7 +66,7 @@ fn arguments_have_their_parameters_and_calls_their_numbers() {
 #[test]
 fn every_item_of_the_library_resolves() {
     // An error in one of them is a panic, at the first program that uses it.
-    for item in 0..library().items.len() as u32 {
+    for item in 0..library().len() as u32 {
         library_item(item);
     }
 }

@@ -1,7 +1,5 @@
 //! Parsing and printing with the signatures of the library, which decide whether a RON string is a text or an expression.
 
-use std::sync::OnceLock;
-
 use super::Program;
 use crate::ast::{File, Item};
 use crate::diagnostic::Diagnostic;
@@ -12,15 +10,7 @@ use crate::span::{Loader, SourceId, Sources};
 
 /// The signatures of the library, those of functions for settings included.
 pub(super) fn signatures() -> Texts {
-    static EVERYWHERE: OnceLock<Texts> = OnceLock::new();
-    Texts::above(EVERYWHERE.get_or_init(|| {
-        let mut texts = Texts::default();
-        let library = library();
-        for (name, &at) in library.settings.iter().chain(&library.names) {
-            texts.add(name, &library.items[at as usize]);
-        }
-        texts
-    }))
+    Texts::above(|name| library().find(name))
 }
 
 /// Parses a RON file. The signatures of its imports are unknown here, so strings passed to imported definitions are taken for texts; to parse

@@ -21,7 +21,7 @@ pub struct Entry {
 
 /// All entries by family: first the library, then the builtins.
 pub fn entries() -> impl Iterator<Item = Entry> {
-    library().names.values().filter_map(|&at| of_item(&library().items[at as usize]))
+    library().names.values().filter_map(|&at| of_item(library().item(at)))
 }
 
 /// The entry with this name.

@@ -5,7 +5,8 @@
 //! that the body declares are added under the new names. Each iteration of a `repeat` and the optimizer of each weight cost one call, however
 //! long the body is.
 //!
-//! A template is valid only within the call of the definition that made it; a body with effects that a template cannot hold makes none.
+//! A template is valid only within the call of the definition that made it, and there also in other iterations of a `repeat`, unless it
+//! refers to values of its own iteration; a body with effects that a template cannot hold makes none.
 //! Instantiating a template gives exactly the result of lowering the body again.
 
 use std::ops::Range;
@@ -81,6 +82,8 @@ pub(crate) struct Template<'p> {
     inputs: Vec<Data>,
     /// The enclosing function, which defines the outputs.
     around: u32,
+    /// Whether it refers to nothing in the enclosing function but inputs, weights and outputs, so that it can be called from others.
+    is_portable: bool,
     /// The paths under which all names are that were given.
     roots: Vec<String>,
     /// The instances of an iteration.
@@ -111,6 +114,13 @@ enum Capture {
     Key(Span),
     /// What is the same for every instance.
     Same(ir::Value),
+}
+
+/// What a tensor is to a template: which weight, input or output.
+enum Relation {
+    Weight(usize),
+    Input(usize),
+    Output(usize),
 }
 
 impl<'p> Lower<'p> {
@@ -169,11 +179,12 @@ impl<'p> Lower<'p> {
             }
         };
         let newest = &self.contexts[around].writes;
-        let template = Template {
+        let mut template = Template {
             body: key.body,
             values: key.values,
             inputs,
             around: self.contexts[around].id,
+            is_portable: false,
             roots,
             instances,
             function: made.function,
@@ -186,6 +197,7 @@ impl<'p> Lower<'p> {
             nodes: self.nodes - mark.nodes,
             counts: self.tally().since(mark.tally),
         };
+        template.is_portable = template.refers_to_its_own();
         let templates = &mut self.frame_mut().templates;
         if templates.len() == MAX_TEMPLATES {
             templates.remove(0);
@@ -200,7 +212,9 @@ impl<'p> Lower<'p> {
         }
         let around = self.context().id;
         let inputs = tensors(&key.values);
-        let fits = |template: &Template<'p>| template.around == around && template.fits(key, &inputs);
+        let fits = |template: &Template<'p>| {
+            (template.is_portable || template.around == around) && template.fits(key, &inputs)
+        };
         let Some(template) = self.frame().templates.iter().rev().find(|t| fits(t)).cloned() else { return Ok(None) };
         let Some(names) = self.names(&template, &key.owner) else { return Ok(None) };
         #[cfg(test)]
@@ -235,7 +249,7 @@ impl<'p> Lower<'p> {
             });
         }
         let outputs = self.call_outlined(&template.function, &operands, span);
-        let moved = |data: &mut Data| template.translate(data, &inputs, &outputs, &self.weights[first..]);
+        let moved = |data: &mut Data| template.translate(data, &inputs, around, &outputs, &self.weights[first..]);
         let mut result = template.result.clone();
         result.each_data(&mut { moved });
         let mut writes = template.writes.clone();
@@ -305,24 +319,39 @@ impl<'p> Template<'p> {
             && (0..inputs.len()).all(|i| first(&self.inputs, i) == first(inputs, i))
     }
 
-    /// Maps a tensor of the template to the instance on `inputs`, with its `outputs` and `weights`.
-    fn translate(&self, data: &mut Data, inputs: &[Data], outputs: &[ir::Value], weights: &[Weight]) {
-        if let Some(weight) = data.weight.and_then(|w| w.checked_sub(self.weights.start))
-            && weight < self.weights.len()
-        {
-            let new = &weights[weight].data;
-            (data.func, data.value, data.weight) = (new.func, new.value, new.weight);
-        } else if let Some(input) = self.inputs.iter().position(|d| (d.func, d.value) == (data.func, data.value)) {
-            let (old, new) = (&self.inputs[input], &inputs[input]);
-            if data.origin == old.origin {
-                data.origin = new.origin;
+    /// What a tensor of the template is to it; none if it is the same for every instance.
+    fn relation(&self, data: &Data) -> Option<Relation> {
+        let weight = data.weight.and_then(|w| w.checked_sub(self.weights.start)).filter(|w| *w < self.weights.len());
+        let input = || self.inputs.iter().position(|d| (d.func, d.value) == (data.func, data.value));
+        let output = || self.outputs.iter().position(|v| data.func == self.around && *v == data.value);
+        let of_body = weight.map(Relation::Weight);
+        of_body.or_else(|| input().map(Relation::Input)).or_else(|| output().map(Relation::Output))
+    }
+
+    /// Whether all tensors that it takes and gives are inputs, weights and outputs.
+    fn refers_to_its_own(&self) -> bool {
+        let mut own = !self.captures.iter().any(|capture| matches!(capture, Capture::Same(_)));
+        let mut check =
+            |data: &Data| own &= self.relation(data).is_some() && data.dense.is_none() && data.transpose_of.is_none();
+        self.result.visit_data(&mut check);
+        self.writes.iter().for_each(|(_, data)| check(data));
+        own
+    }
+
+    /// Maps a tensor of the template to the instance on `inputs`, with its `outputs` in the function `around` and its `weights`.
+    fn translate(&self, data: &mut Data, inputs: &[Data], around: u32, outputs: &[ir::Value], weights: &[Weight]) {
+        let new = match self.relation(data) {
+            None => return,
+            Some(Relation::Output(i)) => return (data.func, data.value) = (around, outputs[i]),
+            Some(Relation::Weight(i)) => &weights[i].data,
+            Some(Relation::Input(i)) => {
+                if data.origin == self.inputs[i].origin {
+                    data.origin = inputs[i].origin;
+                }
+                &inputs[i]
             }
-            (data.func, data.value, data.weight) = (new.func, new.value, new.weight);
-        } else if data.func == self.around
-            && let Some(output) = self.outputs.iter().position(|v| *v == data.value)
-        {
-            data.value = outputs[output];
-        }
+        };
+        (data.func, data.value, data.weight) = (new.func, new.value, new.weight);
     }
 }
 

@@ -24,7 +24,12 @@ pub struct Lexed {
 
 /// Lexes all of `text`.
 pub fn lex(source: SourceId, text: &str) -> Lexed {
-    let mut lexer = Lexer::new(source, text);
+    lex_from(source, text, 0)
+}
+
+/// Lexes `text` from `start` on, which is the beginning of a line.
+pub(crate) fn lex_from(source: SourceId, text: &str, start: usize) -> Lexed {
+    let mut lexer = Lexer { at: start, ..Lexer::new(source, text) };
     lexer.run();
     lexer.out
 }
@@ -85,7 +90,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn run(&mut self) {
-        if self.text.starts_with('\u{feff}') {
+        if self.at == 0 && self.text.starts_with('\u{feff}') {
             self.at = '\u{feff}'.len_utf8();
         }
         while let Some(c) = self.peek() {

@@ -30,7 +30,21 @@ pub fn parse(source: SourceId, text: &str) -> (ast::File, Vec<Diagnostic>) {
     (file, parser.finish())
 }
 
+/// Parses one definition, which begins at `start` and ends with the text; without a body if it is the `signature` of a builtin.
+pub(crate) fn parse_item(
+    source: SourceId,
+    text: &str,
+    start: usize,
+    signature: bool,
+) -> (Option<ast::Item>, Vec<Diagnostic>) {
+    let parser = Parser::of(source, text, lexer::lex_from(source, text, start));
+    let mut parser = Parser { signatures: signature, ..parser };
+    let item = parser.item();
+    parser.finish_fragment(item)
+}
+
 /// Parses the signatures of builtins: definitions without bodies.
+#[cfg(test)]
 pub(crate) fn parse_signatures(source: SourceId, text: &str) -> (ast::File, Vec<Diagnostic>) {
     let mut parser = Parser { signatures: true, ..Parser::new(source, text) };
     let file = parser.file();

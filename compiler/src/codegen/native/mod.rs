@@ -9,7 +9,6 @@ mod step;
 mod text;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::TargetIsa;
@@ -20,6 +19,7 @@ use super::compiler::{Compiled, Form, KernelCompiler, Kernels};
 use super::image::ImageLayout;
 use super::{EmitError, Emitter, Executable};
 use crate::machine::Target;
+use crate::parallel;
 use crate::routine::program::KernelProgram;
 
 /// Emits machine code for a [`Target`].
@@ -133,35 +133,15 @@ impl Emitter for Native {
 }
 
 impl Native {
-    /// Compiles all functions; workers take them from a shared queue.
     fn compile_all(&self, program: &KernelProgram) -> Result<Vec<Compiled>, EmitError> {
-        let count = Item::count(program);
-        let next = AtomicUsize::new(0);
         let layout = ImageLayout::new(program);
-        let work = || {
-            let mut compiler = Compiler::new(self, program, &layout)?;
-            let mut done = Vec::new();
-            loop {
-                let i = next.fetch_add(1, Ordering::Relaxed);
-                if i >= count {
-                    return Ok::<_, EmitError>(done);
-                }
-                done.push((i, compiler.compile(Item::nth(program, i), Form::Bytes)?));
-            }
+        let items: Vec<Item> = Item::all(program).collect();
+        let compiler = || Compiler::new(self, program, &layout);
+        let compile = |compiler: &mut Result<Compiler<'_>, EmitError>, item: &Item| match compiler {
+            Ok(compiler) => compiler.compile(*item, Form::Bytes),
+            Err(error) => Err(error.clone()),
         };
-        let helpers = self.threads.min(count) - 1;
-        let mut done = std::thread::scope(|scope| {
-            let handles: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
-            let mut done = work()?;
-            for handle in handles {
-                let result =
-                    handle.join().map_err(|_| EmitError::Internal("a compiling thread panicked".to_owned()))?;
-                done.extend(result?);
-            }
-            Ok::<_, EmitError>(done)
-        })?;
-        done.sort_unstable_by_key(|(i, _)| *i);
-        Ok(done.into_iter().map(|(_, code)| code).collect())
+        parallel::map_with(self.threads, &items, compiler, compile).into_iter().collect()
     }
 }
 

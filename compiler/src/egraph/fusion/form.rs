@@ -12,7 +12,7 @@ pub(super) struct OpId(u32);
 
 /// A form: an index into [`Forms`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FormId(u32);
+pub(super) struct FormId(u32);
 
 /// An operand of an operator of a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,9 +30,9 @@ struct Form {
     results: SmallVec<[FormOperand; 1]>,
 }
 
-/// The interned forms of the kernels of a program.
+/// The interned forms of the kernels of a function that is divided, or of a program.
 #[derive(Clone, Debug, Default)]
-pub struct Forms {
+pub(super) struct Forms {
     ops: IndexSet<(Op, SmallVec<[Type; 3]>), FxBuildHasher>,
     forms: IndexSet<Form, FxBuildHasher>,
 }
@@ -71,6 +71,12 @@ impl Forms {
             .collect();
         let results = results.iter().map(|&node| operand(Value { node, result: 0 })).collect();
         (FormId(self.forms.insert_full(Form { ops, results }).0 as u32), inputs)
+    }
+
+    /// The form of some operators of a function, ascending, with `results` stored.
+    pub(super) fn of_group(&mut self, function: &Function, members: &[NodeId], results: &[NodeId]) -> FormId {
+        let ops: FxHashMap<NodeId, OpId> = members.iter().map(|&id| (id, self.op(function, id))).collect();
+        self.form(function, members, results, |id| ops[&id]).0
     }
 
     /// The form of an existing kernel; `None` if the order of its arguments is not canonical.

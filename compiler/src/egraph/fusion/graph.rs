@@ -240,8 +240,8 @@ impl<'a> FusionGraph<'a> {
         let members: Vec<NodeId> = kernel.trimmed(self.ops).iter().map(|&node| self.ops.ids[node as usize]).collect();
         let roots: Vec<NodeId> = stored.iter().map(|value| value.node).collect();
         let fused = kernel.fused(self.ops, &roots);
-        let (form, inputs) = self.form_of(&members, &roots);
-        Group { roots, members, form, inputs, fused }
+        let (_, inputs) = self.form_of(&members, &roots);
+        Group { roots, members, inputs, fused }
     }
 
     fn add(&mut self, value: Value, node: KernelNode) {

@@ -47,10 +47,10 @@ use crate::egraph::Cost;
 use crate::egraph::dag::Search;
 use crate::options::PassOptions as Options;
 use candidate::FusionCandidate;
+use form::Forms;
 use graph::FusionGraph;
 use op_info::Operators;
 
-pub use form::{FormId, Forms};
 pub use outline::Outliner;
 pub use rule::Fusion;
 
@@ -61,8 +61,7 @@ pub struct Group {
     pub roots: Vec<NodeId>,
     /// All operators, including the roots, ascending.
     pub members: Vec<NodeId>,
-    pub form: FormId,
-    /// What it reads, in the order of the form's inputs.
+    /// What it reads, in the order of the inputs of its form.
     pub inputs: SmallVec<[Value; 6]>,
     /// The rule that fused each operator.
     pub fused: Vec<(NodeId, Fusion)>,
@@ -78,10 +77,11 @@ pub struct Grouping {
     pub incumbent: Cost,
 }
 
-/// Divides a function into kernels, whose forms are interned in `forms`.
-pub fn group(function: &Function, options: &Options, forms: &mut Forms) -> Grouping {
+/// Divides a function into kernels.
+pub fn group(function: &Function, options: &Options) -> Grouping {
     let ops = Operators::new(function, options);
-    let mut graph = FusionGraph::saturated(function, &ops, forms, greedy::kernels(&ops));
+    let mut forms = Forms::default();
+    let mut graph = FusionGraph::saturated(function, &ops, &mut forms, greedy::kernels(&ops));
     let mut extracted = extract::cheapest(&graph, Search::Everywhere);
     let incumbent = extracted.incumbent;
     let chosen: Vec<_> = extracted.kernels.iter().map(|(kernel, _)| *kernel).collect();

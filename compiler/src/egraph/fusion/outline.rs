@@ -25,6 +25,7 @@ pub struct Outliner {
     names: FxHashSet<Symbol>,
     /// For each name the next suffix to try.
     numbers: FxHashMap<String, usize>,
+    forms: Forms,
     /// For each form the kernel that computes it.
     kernels: FxHashMap<FormId, Symbol>,
     functions: IndexMap<Symbol, Function>,
@@ -45,6 +46,7 @@ impl Outliner {
             sources: graph.sources.clone(),
             names: graph.functions().map(|f| f.name.clone()).collect(),
             numbers: FxHashMap::default(),
+            forms: Forms::default(),
             kernels: FxHashMap::default(),
             functions: IndexMap::new(),
             wrappers: FxHashMap::default(),
@@ -54,9 +56,9 @@ impl Outliner {
     }
 
     /// Copies a function unchanged.
-    pub fn keep(&mut self, function: &Function, forms: &mut Forms) {
+    pub fn keep(&mut self, function: &Function) {
         if function.kind == FunctionKind::Kernel
-            && let Some(form) = forms.of_kernel(function)
+            && let Some(form) = self.forms.of_kernel(function)
         {
             self.kernels.entry(form).or_insert_with(|| function.name.clone());
         }
@@ -145,7 +147,8 @@ impl Outliner {
     }
 
     fn kernel(&mut self, function: &Function, group: &Group) -> Symbol {
-        if let Some(name) = self.kernels.get(&group.form) {
+        let form = self.forms.of_group(function, &group.members, &group.roots);
+        if let Some(name) = self.kernels.get(&form) {
             return name.clone();
         }
         let mut kernel = build(function, group);
@@ -161,7 +164,7 @@ impl Outliner {
         for (&member, (id, _, _)) in group.members.iter().zip(kernel.ops()) {
             self.log.inherit(&name, id, self.old_log.origin(&function.name, member));
         }
-        self.kernels.insert(group.form, name.clone());
+        self.kernels.insert(form, name.clone());
         self.functions.insert(name.clone(), kernel);
         name
     }

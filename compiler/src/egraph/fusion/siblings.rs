@@ -1,6 +1,8 @@
 //! Kernels with several results: two kernels over the same iteration space are merged if that saves a launch and common reads, or
 //! a common reduction; and a kernel stores a value that it evaluates anyway if that saves others from rematerialising it.
 
+use std::collections::BTreeMap;
+
 use dlc_ir::Value;
 use smallvec::SmallVec;
 
@@ -14,8 +16,8 @@ use crate::egraph::cost::Cost;
 const MAX_RESULTS: usize = 8;
 /// Most candidates for merging with one kernel, of those that read what it reads or stores.
 const MAX_PARTNERS: usize = 256;
-/// Limit, in visits, of the search for a merged kernel that depends on itself; if it is exceeded, the kernels are not merged.
-const MAX_VISITS: usize = 1 << 12;
+/// Limit, in visits, of the search for a partner of one kernel; what is not known then to be free of cycles is not merged.
+const MAX_VISITS: usize = 1 << 14;
 
 /// A kernel, of one result or merged from several.
 #[derive(Clone, Debug)]
@@ -110,9 +112,39 @@ struct Merging<'a> {
     readers: Vec<SmallVec<[u32; 2]>>,
     /// For each node the kernel that stores it.
     stored_by: Vec<u32>,
-    /// The last search that visited each node.
-    seen: Vec<u32>,
+    /// For each node what a search found: whether a kernel is among what it depends on.
+    found: Vec<Found>,
     searches: u32,
+    visits: usize,
+    merged: Spans,
+}
+
+/// What a search found of a node.
+#[derive(Clone, Copy, Default)]
+struct Found {
+    /// The number of the search.
+    search: u32,
+    depends: bool,
+}
+
+/// Disjoint spans of nodes, each from the first root of a merged kernel to the last: what a node depends on precedes it, unless it is
+/// inside of one.
+#[derive(Default)]
+struct Spans(BTreeMap<u32, u32>);
+
+impl Spans {
+    fn add(&mut self, mut first: u32, mut last: u32) {
+        while let Some((&begin, &end)) = self.0.range(..=last).next_back().filter(|(_, end)| **end >= first) {
+            self.0.remove(&begin);
+            (first, last) = (first.min(begin), last.max(end));
+        }
+        self.0.insert(first, last);
+    }
+
+    /// The last node that a node may depend on, or be.
+    fn reach(&self, node: u32) -> u32 {
+        self.0.range(..=node).next_back().map_or(node, |(_, &end)| end.max(node))
+    }
 }
 
 impl<'a> Merging<'a> {
@@ -126,12 +158,16 @@ impl<'a> Merging<'a> {
             group.reads.iter().for_each(|&read| readers[read as usize].push(number));
         }
         let groups = groups.into_iter().map(Some).collect();
-        Merging { ops, groups, readers, stored_by, seen: vec![0; nodes], searches: 0 }
+        let found = vec![Found::default(); nodes];
+        Merging { ops, groups, readers, stored_by, found, searches: 0, visits: 0, merged: Spans::default() }
     }
 
     fn replace(&mut self, early: usize, late: usize, merged: MergedGroup) {
         for &root in merged.roots() {
             self.stored_by[root as usize] = early as u32;
+        }
+        if let [first, .., last] = *merged.roots() {
+            self.merged.add(first, last);
         }
         self.groups[early] = Some(merged);
         self.groups[late] = None;
@@ -152,54 +188,86 @@ impl<'a> Merging<'a> {
         partners.sort_unstable();
         partners.dedup();
         partners.truncate(MAX_PARTNERS);
+        self.visits = 0;
+        let dependence = self.search();
         for late in partners.into_iter().map(|p| p as usize) {
             let (a, b) = (self.groups[early].as_ref()?, self.groups[late].as_ref()?);
-            if let Some(merged) = join(self.ops, a, b)
-                && !self.closes_a_cycle(early, late)
-            {
+            if !can_join(self.ops, a, b) || self.depends(late, early, dependence) {
+                continue;
+            }
+            let other_way = self.search();
+            if self.depends(early, late, other_way) {
+                continue;
+            }
+            let (a, b) = (self.groups[early].as_ref()?, self.groups[late].as_ref()?);
+            if let Some(merged) = join(self.ops, a, b) {
                 return Some((late, merged));
             }
         }
         None
     }
 
-    /// Whether one kernel depends on the other through a third, so that merging them would make a cycle; also `true` if the limit
-    /// of visits is exceeded.
-    fn closes_a_cycle(&mut self, early: usize, late: usize) -> bool {
-        let mut visits = 0;
-        for (from, to) in [(late, early), (early, late)] {
-            self.searches += 1;
-            let (Some(from), Some(target)) = (&self.groups[from], &self.groups[to]) else { continue };
-            // Everything that `from` reads, except what it reads from the other directly.
-            let mut todo: Vec<u32> = from.reads.iter().copied().filter(|n| !target.roots().contains(n)).collect();
-            while let Some(node) = todo.pop() {
-                if std::mem::replace(&mut self.seen[node as usize], self.searches) == self.searches {
-                    continue;
+    /// The number of a new search, for one kernel.
+    fn search(&mut self) -> u32 {
+        self.searches += 1;
+        self.searches
+    }
+
+    /// Whether a kernel depends on another through a third, so that merging them would make a cycle; also `true` if the limit of
+    /// visits is exceeded. Kernels share a search for the same `on`.
+    fn depends(&mut self, kernel: usize, on: usize, search: u32) -> bool {
+        let (Some(group), Some(target)) = (&self.groups[kernel], &self.groups[on]) else { return false };
+        let first = target.roots()[0];
+        // Everything that it reads, except what it reads from the other directly.
+        let begin: SmallVec<[u32; 8]> = group.reads.iter().copied().filter(|n| !target.roots().contains(n)).collect();
+        begin.into_iter().any(|node| self.reaches(node, on, first, search))
+    }
+
+    /// Whether a node is a result of a kernel, whose first root is `first`, or depends on it.
+    fn reaches(&mut self, node: u32, target: usize, first: u32, search: u32) -> bool {
+        let mut path: Vec<(u32, usize)> = vec![];
+        let mut next = Some(node);
+        loop {
+            if let Some(node) = next {
+                let found = &mut self.found[node as usize];
+                let is_new = found.search != search;
+                if is_new {
+                    self.visits += 1;
+                    *found = Found { search, depends: self.stored_by[node as usize] as usize == target };
                 }
-                visits += 1;
-                let home = self.stored_by[node as usize];
-                if home as usize == to || visits > MAX_VISITS {
+                if found.depends || self.visits > MAX_VISITS {
+                    for (node, _) in path {
+                        self.found[node as usize].depends = true;
+                    }
                     return true;
                 }
-                match self.groups.get(home as usize) {
-                    Some(Some(group)) => todo.extend(&group.reads),
-                    _ => todo.extend(&self.ops.get(node).operands),
+                if is_new && self.merged.reach(node) >= first {
+                    path.push((node, 0));
                 }
             }
+            let Some((node, operand)) = path.last_mut() else { return false };
+            let operands: &[u32] = match self.groups.get(self.stored_by[*node as usize] as usize) {
+                Some(Some(group)) => &group.reads,
+                _ => &self.ops.get(*node).operands,
+            };
+            next = operands.get(*operand).copied();
+            *operand += 1;
+            if next.is_none() {
+                path.pop();
+            }
         }
-        false
     }
 }
 
-/// Merges two kernels, if their loops are the same and the result is cheaper.
-fn join(ops: &Operators, early: &MergedGroup, late: &MergedGroup) -> Option<MergedGroup> {
+/// Whether two kernels have the same loops, so that they may be one.
+fn can_join(ops: &Operators, early: &MergedGroup, late: &MergedGroup) -> bool {
     if early.roots().len() + late.roots().len() > MAX_RESULTS
         || early.members.len() + late.members.len() > ops.limits.kernel_ops
         || early.scatters(ops)
         || late.scatters(ops)
         || ops.shape(early.roots()[0]) != ops.shape(late.roots()[0])
     {
-        return None;
+        return false;
     }
     let reducers = (early.kernel.reducer, late.kernel.reducer);
     // Both have epilogues of one reduction, which is then computed once.
@@ -213,15 +281,20 @@ fn join(ops: &Operators, early: &MergedGroup, late: &MergedGroup) -> Option<Merg
             !uses || (info.role == KernelRole::Map && late.kernel.member(m).is_some_and(|m| m.through))
         });
         if !in_place || (reducers.1.is_some() && !shared) {
-            return None;
+            return false;
         }
     } else if !shared {
         let elements = ops.get(early.roots()[0]).elements;
         let large = |n: &u32| early.reads.contains(n) && ops.get(*n).elements == elements;
         if reducers != (None, None) || !late.reads.iter().any(large) {
-            return None;
+            return false;
         }
     }
+    true
+}
+
+/// Merges two kernels that [can be joined](can_join), if the result is cheaper.
+fn join(ops: &Operators, early: &MergedGroup, late: &MergedGroup) -> Option<MergedGroup> {
     let roots = union(early.roots(), late.roots());
     let kernel = FusionCandidate::of(ops, &roots, &union(&early.members, &late.members))?;
     let cost = kernel.cost(ops);

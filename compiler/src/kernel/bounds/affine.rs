@@ -41,34 +41,48 @@ impl Affine {
 
     /// `self + factor * other`.
     pub fn plus(&self, other: &Affine, factor: i64) -> Option<Self> {
+        self.combined(1, other, factor)
+    }
+
+    /// `times * self + factor * other`.
+    pub fn combined(&self, times: i64, other: &Affine, factor: i64) -> Option<Self> {
         let mut terms = SmallVec::new();
-        let (mut ours, mut theirs) = (self.terms.iter().peekable(), other.terms.iter().peekable());
+        let constant = self.combine(times, other, factor, |atom, c| terms.push((atom, c)))?;
+        Some(Affine { terms, constant })
+    }
+
+    /// Calls `term` with the terms of `times * self + factor * other`, ascending; the result is the constant. None if there is no such
+    /// form, maybe after some terms.
+    pub fn combine(&self, times: i64, other: &Affine, factor: i64, mut term: impl FnMut(Atom, i64)) -> Option<i64> {
+        let (mut ours, mut theirs) = (self.terms.as_slice(), other.terms.as_slice());
+        let mut count = 0;
         loop {
-            let term = match (ours.peek(), theirs.peek()) {
-                (None, None) => break,
-                (Some(&&(a, c)), their) if their.is_none_or(|(b, _)| a < *b) => {
-                    ours.next();
-                    (a, c)
+            let (atom, c) = match (ours, theirs) {
+                ([], []) => break,
+                ([(a, c), rest @ ..], [(b, d), others @ ..]) if a == b => {
+                    (ours, theirs) = (rest, others);
+                    (*a, c.checked_mul(times)?.checked_add(d.checked_mul(factor)?)?)
                 }
-                (our, Some(&&(b, d))) => {
-                    theirs.next();
-                    let scaled = d.checked_mul(factor)?;
-                    match our {
-                        Some(&&(a, c)) if a == b => {
-                            ours.next();
-                            (a, c.checked_add(scaled)?)
-                        }
-                        _ => (b, scaled),
-                    }
+                ([(a, c), rest @ ..], [(b, _), ..]) if a < b => {
+                    ours = rest;
+                    (*a, c.checked_mul(times)?)
                 }
-                (Some(_), None) => unreachable!("the first arm takes what is left of one"),
+                (_, [(b, d), others @ ..]) => {
+                    theirs = others;
+                    (*b, d.checked_mul(factor)?)
+                }
+                ([(a, c), rest @ ..], []) => {
+                    ours = rest;
+                    (*a, c.checked_mul(times)?)
+                }
             };
-            if term.1 != 0 {
-                terms.push(term);
+            if c != 0 {
+                count += 1;
+                term(atom, c);
             }
         }
-        let constant = self.constant.checked_add(other.constant.checked_mul(factor)?)?;
-        (terms.len() <= MAX_TERMS).then_some(Affine { terms, constant })
+        let constant = self.constant.checked_mul(times)?.checked_add(other.constant.checked_mul(factor)?)?;
+        (count <= MAX_TERMS).then_some(constant)
     }
 
     /// `factor * self`.

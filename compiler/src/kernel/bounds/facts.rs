@@ -251,6 +251,17 @@ impl Facts {
         bounds
     }
 
+    /// The upper bound of a form by the ranges of the unknowns alone.
+    fn most(&self, form: &Affine) -> i128 {
+        form.terms.iter().fold(i128::from(form.constant), |sum, &(atom, c)| sum.saturating_add(self.most_of(atom, c)))
+    }
+
+    /// The upper bound of a multiple of an unknown.
+    fn most_of(&self, atom: Atom, c: i64) -> i128 {
+        let Range { low, high } = self.range(atom);
+        i128::from(if c > 0 { high } else { low }) * i128::from(c)
+    }
+
     /// Whether a sum is at most `goal` here.
     pub fn at_most(&self, form: &Affine, goal: i128) -> bool {
         self.upper(form, goal, EFFORT) <= goal
@@ -272,7 +283,7 @@ impl Facts {
 
     /// An upper bound of a form: the first that is at most `goal`, or else the best one that is found.
     fn upper(&self, form: &Affine, goal: i128, effort: u32) -> i128 {
-        let mut best = self.base(form).1;
+        let mut best = self.most(form);
         // Iterative deepening: there are few short proofs, and most proofs are short.
         let mut effort = effort;
         for depth in 1..=DEPTH {
@@ -288,10 +299,10 @@ impl Facts {
         best
     }
 
-    /// Adds multiples of facts, which are not negative, so that unknowns cancel.
+    /// Adds multiples of facts, which are not negative, so that unknowns cancel; at most `depth` of them, and at least one.
     fn search(&self, form: &Affine, goal: i128, depth: usize, effort: &mut u32) -> i128 {
-        let mut best = self.base(form).1;
-        if best <= goal || depth == 0 {
+        let mut best = self.most(form);
+        if best <= goal {
             return best;
         }
         let nearest = &self.assumed[self.assumed.len().saturating_sub(NEAREST)..];
@@ -308,10 +319,22 @@ impl Facts {
                 let common = gcd(c.unsigned_abs(), d.unsigned_abs());
                 let factors = (i64::try_from(d.unsigned_abs() / common), i64::try_from(c.unsigned_abs() / common));
                 let (Ok(times), Ok(of_fact)) = factors else { continue };
-                let Some(sum) = form.scaled(times).and_then(|form| form.plus(fact, of_fact)) else { continue };
-                let times = i128::from(times);
-                let needed = goal.saturating_mul(times).saturating_add(times - 1);
-                best = best.min(self.search(&sum, needed, depth - 1, effort).div_euclid(times));
+                let found = match depth {
+                    // The last fact of the chain: its sum need not be kept.
+                    1 => {
+                        let mut most = 0i128;
+                        let add = |atom, c| most = most.saturating_add(self.most_of(atom, c));
+                        let Some(constant) = form.combine(times, fact, of_fact, add) else { continue };
+                        most.saturating_add(i128::from(constant))
+                    }
+                    _ => {
+                        let Some(sum) = form.combined(times, fact, of_fact) else { continue };
+                        let times = i128::from(times);
+                        let needed = goal.saturating_mul(times).saturating_add(times - 1);
+                        self.search(&sum, needed, depth - 1, effort)
+                    }
+                };
+                best = best.min(if times == 1 { found } else { found.div_euclid(i128::from(times)) });
                 if best <= goal {
                     return best;
                 }

@@ -210,7 +210,7 @@ impl<'a> Names<'a> {
     fn of_setting(&mut self, value: &'a Expr, expected: &str, functions: &[&str], others: &[&str]) -> tree::ExprKind {
         let error = match &value.kind {
             ExprKind::Call(call) if functions.contains(&call.callee.name.as_str()) => {
-                let item = library().settings[&call.callee.name];
+                let item = library().settings[&*call.callee.name];
                 return self.known_call(call, ItemRef { module: LIBRARY, item });
             }
             ExprKind::Call(Call { callee, .. }) => {

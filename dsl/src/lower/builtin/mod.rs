@@ -291,7 +291,7 @@ mod tests {
         let is_reader =
             |d: &crate::ast::Definition| d.attributes.iter().any(|attribute| attribute.name.name == "reads");
         let library = crate::library::library();
-        let signatures = library.names.values().filter_map(|&at| match &library.items[at as usize] {
+        let signatures = library.names.values().filter_map(|&at| match library.item(at) {
             Item::Definition(d) if d.body == Body::Builtin && !d.is_later() && !is_reader(d) => Some(&*d.name.name),
             _ => None,
         });

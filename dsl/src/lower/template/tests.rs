@@ -78,6 +78,31 @@ fn equal_iterations_and_equal_weights_are_lowered_once() {
 }
 
 #[test]
+fn blocks_are_lowered_once_also_where_iterations_differ() {
+    // Names that are written as text belong to an iteration, so that iterations have no template of their own.
+    let draws =
+        "block noisy(x: [B, D]) { return x |> linear(D) as a |> batch_norm as n |> dropout(0.25) |> linear(D) as b }";
+    let passing = "block passing(x: [B, D], y: [B, D]) { return (x |> linear(D) as f, y) }";
+    let loops = "block loops(x: [B, D]) {\n  repeat i in 2 { x = x |> linear(D) as \"f{i}\" |> relu }\n  return x\n}";
+    for (block, body, instances) in [
+        (BLOCK, "repeat i in 6 { x = residual(x) as \"h{i}\" }", 5),
+        (BLOCK, "repeat i in 6 { x = residual(residual(x) as \"g{i}\") as \"h{i}\" }", 11),
+        (BLOCK, "repeat i in 2 {\n repeat j in 3 { x = residual(x) as \"h{i}.{j}\" } }", 5),
+        (BLOCK, "repeat i in 6 { x = residual(x, wide: if i < 3 { 2 } else { 3 }) as \"h{i}\" }", 4),
+        (draws, "repeat i in 5 { x = noisy(x) as \"h{i}\"\n x = dropout(x, 0.5) }", 4),
+        (passing, "let a = x + 1.0\n  repeat i in 4 { (x, a) = passing(x, a) as \"h{i}\" }\n  x = x + a", 3),
+        (passing, "let a = x + 1.0\n  repeat i in 4 { (a, x) = passing(x, a) as \"h{i}\" }\n  x = x + a", 3),
+        (loops, "repeat i in 4 { x = loops(x) as \"h{i}\" }", 3),
+    ] {
+        let text = model(block, &format!("  {body}"), "sgd(lr: 0.1)");
+        assert!(same(&text).is_some());
+        let program = Program::load("test.dl", &text, &mut NoFiles).expect("it is right");
+        let request = Request::new(Mode::Infer).field("x", Type::new(DType::F32, [4, 8]));
+        assert_eq!(lowered(&program, &request, true).1, instances, "{body}");
+    }
+}
+
+#[test]
 fn states_and_draws_belong_to_their_iteration() {
     let block = "block noisy(x: [B, D]) { return x |> linear(D) |> batch_norm |> dropout(0.25) |> linear(D) }";
     for optimizer in ["adam(lr: 0.1)", "sgd(lr: cosine(0.1), momentum: 0.9)"] {

@@ -67,7 +67,7 @@ impl Parser<'_> {
         }
     }
 
-    fn item(&mut self) -> Parsed<Item> {
+    pub(super) fn item(&mut self) -> Parsed<Item> {
         let docs = self.docs();
         let attributes = self.attributes()?;
         self.tokens[self.index].first = false;

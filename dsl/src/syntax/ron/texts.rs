@@ -30,15 +30,18 @@ pub(crate) struct Texts {
     known: BTreeMap<String, Vec<Param>>,
     /// Names imported from files that were not read.
     unknown: BTreeSet<String>,
-    everywhere: Option<&'static Texts>,
+    everywhere: Option<Library>,
 }
+
+/// The items that are in scope everywhere, by name.
+type Library = fn(&str) -> Option<&'static Item>;
 
 /// The name of the signature whose parameters are the settings of `train`.
 const SETTINGS: &str = "settings";
 
 impl Texts {
     /// The signatures of an empty file, with these in scope.
-    pub fn above(everywhere: &'static Texts) -> Self {
+    pub fn above(everywhere: Library) -> Self {
         Texts { everywhere: Some(everywhere), ..Self::default() }
     }
 
@@ -55,13 +58,10 @@ impl Texts {
 
     /// Adds an item under its local name.
     pub fn add(&mut self, name: &str, item: &Item) {
-        let params = match item {
-            Item::Definition(definition) => &definition.params,
-            Item::Dataset(dataset) => &dataset.params,
-            Item::Import(_) | Item::Train(_) => return,
-        };
-        self.unknown.remove(name);
-        self.known.insert(name.to_owned(), params.clone());
+        if let Some(params) = params(item) {
+            self.unknown.remove(name);
+            self.known.insert(name.to_owned(), params.to_vec());
+        }
     }
 
     /// How this keyword argument is parsed.
@@ -83,7 +83,7 @@ impl Texts {
 
     /// How the value of a setting of `train` is parsed.
     pub(super) fn setting(&self, name: &str) -> Mode {
-        mode(self.everywhere.is_some_and(|texts| texts.takes_text(SETTINGS, name)))
+        mode(self.everywhere(SETTINGS).iter().any(|param| param.name.name == name && takes_text(&param.ty)))
     }
 
     fn takes_text(&self, callee: &str, argument: &str) -> bool {
@@ -91,11 +91,19 @@ impl Texts {
     }
 
     fn signature(&self, callee: &str) -> &[Param] {
-        match (self.known.get(callee), self.everywhere) {
-            (Some(own), _) => own,
-            (None, Some(everywhere)) => everywhere.signature(callee),
-            (None, None) => &[],
-        }
+        self.known.get(callee).map_or_else(|| self.everywhere(callee), Vec::as_slice)
+    }
+
+    fn everywhere(&self, callee: &str) -> &'static [Param] {
+        self.everywhere.and_then(|find| params(find(callee)?)).unwrap_or_default()
+    }
+}
+
+fn params(item: &Item) -> Option<&[Param]> {
+    match item {
+        Item::Definition(definition) => Some(&definition.params),
+        Item::Dataset(dataset) => Some(&dataset.params),
+        Item::Import(_) | Item::Train(_) => None,
     }
 }
 
