@@ -103,9 +103,9 @@ fn the_same_bytes_on_any_number_of_threads() {
     };
     let calls = "func @main(%x: f32[4,9] input, %y: f32[4,7] input, %w: f32[9,9] param \"w\" frozen, %v: f32[7,7] param \"v\" frozen, \
          %s: f32[9] param \"s\" frozen, %t: f32[7] param \"t\" frozen) -> (f32[4,9], f32[4,7], f32[4,9]) {
-  %0 = call @a %x, %w, %s : f32[4,9]
-  %1 = call @b %y, %v, %t : f32[4,7]
-  %2 = call @c %0, %w, %s : f32[4,9]
+  %0 = call %x, %w, %s {func=@a} : f32[4,9]
+  %1 = call %y, %v, %t {func=@b} : f32[4,7]
+  %2 = call %0, %w, %s {func=@c} : f32[4,9]
   %3 = add %0, %2 : f32[4,9]
   return %0, %1, %3
 }

@@ -16,7 +16,8 @@ use crate::egraph::cost::Cost;
 const MAX_RESULTS: usize = 8;
 /// Most candidates for merging with one kernel, of those that read what it reads or stores.
 const MAX_PARTNERS: usize = 256;
-/// Limit, in visits, of the search for a partner of one kernel; what is not known then to be free of cycles is not merged.
+/// Limit, in visits, of the search for merged kernels that depend on themselves, of one kernel and all its partners; if it is exceeded, they are
+/// not merged.
 const MAX_VISITS: usize = 1 << 14;
 
 /// A kernel, of one result or merged from several.
