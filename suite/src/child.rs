@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use dlc::bench::timing::{Limits, measure, quantile};
 use dlc::{Compiler, Tensor};
 
 use crate::Outcome;
@@ -10,7 +11,6 @@ use crate::host;
 use crate::row::{Deviation, Row};
 use crate::settings::Settings;
 use crate::subject::{self, Subject};
-use crate::timing::{Limits, measure, quantile};
 use crate::workload::{Kind, LOSSES, Workload};
 
 /// Calls before timing.
