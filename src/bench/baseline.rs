@@ -70,11 +70,11 @@ impl Baseline {
         Err(Error::plain("other-baseline", message).help("measure the same, or write a new baseline with --save"))
     }
 
-    /// Compares times. They have regressed if the median is longer than that of the baseline by more than the tolerance, and also the
-    /// faster quarter of the samples took longer than that: where only the slower samples did, something else was going on.
+    /// Compares times. They have regressed if all but the fastest quarter of the samples took longer than the median of
+    /// the baseline by more than the tolerance: where only the slower ones did, something else was going on.
     pub fn compare(&self, now: &Times, tolerance: f64) -> Comparison {
         let median_ms = self.ms.median;
-        let regressed = now.median.min(now.p25) > median_ms * (1.0 + tolerance);
+        let regressed = now.p25 > median_ms * (1.0 + tolerance);
         Comparison { median_ms, ratio: now.median / median_ms, tolerance, regressed }
     }
 }

@@ -15,13 +15,13 @@ use crate::{Compiler, Error};
 /// How long the rate of multiply-adds is measured: on a busy machine it takes some time until all threads run at once.
 const COMPUTE_TIME: Duration = Duration::from_millis(120);
 /// How long each bandwidth is measured.
-const STREAM_TIME: Duration = Duration::from_millis(40);
+const STREAM_TIME: Duration = Duration::from_millis(15);
 /// Runs of each figure at least.
 const RUNS: usize = 4;
 /// Turns of the chains of multiply-adds in a run: a fraction of a millisecond, so that all threads are likely to run all the time.
 const TURNS: usize = 1 << 15;
 /// The data of each thread, in bytes. The first fits into a first-level cache, the last into no cache.
-const PARTS: [usize; 4] = [16 << 10, 256 << 10, 2 << 20, 128 << 20];
+const PARTS: [usize; 7] = [16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 128 << 20];
 /// The most memory that is used, in bytes.
 const MOST: usize = 1 << 30;
 /// Bytes that each thread moves in a run at least, so that launching it costs nothing beside.

@@ -65,6 +65,14 @@ pub struct Profile {
     pub rows: Vec<Row>,
 }
 
+/// A run that was watched.
+#[derive(Clone, Debug)]
+struct Watched {
+    seconds: f64,
+    /// The seconds in the launches of each step of the program.
+    of_steps: Vec<f64>,
+}
+
 /// Takes the time of each launch.
 #[derive(Debug)]
 struct Clock(Mutex<Taken>);
@@ -107,7 +115,7 @@ impl Profile {
         let places = Places::of(subject)?;
         let steps = places.of_step.len();
         let clock = Clock(Mutex::new(Taken { since: Instant::now(), seconds: vec![0.0; steps], launches: vec![] }));
-        let mut watched: Vec<(f64, Vec<f64>)> = vec![];
+        let mut watched: Vec<Watched> = vec![];
         let start = Instant::now();
         while watched.len() < LEAST_STEPS || (start.elapsed().as_secs_f64() < seconds && watched.len() < MOST_STEPS) {
             {
@@ -117,22 +125,22 @@ impl Profile {
             }
             let begin = Instant::now();
             subject.step_observed(&clock)?;
-            let step = begin.elapsed().as_secs_f64();
-            watched.push((step, clock.taken().seconds.clone()));
+            let seconds = begin.elapsed().as_secs_f64();
+            watched.push(Watched { seconds, of_steps: clock.taken().seconds.clone() });
         }
         let launches = clock.taken().launches.clone();
         Ok(Self::of(&places, peak, watched, &launches))
     }
 
-    /// That of steps: for each the seconds that it took, and those of each step of the program.
-    fn of(places: &Places, peak: &Peak, mut watched: Vec<(f64, Vec<f64>)>, launches: &[u64]) -> Profile {
+    /// That of runs in which each step of the program was launched so often.
+    fn of(places: &Places, peak: &Peak, mut watched: Vec<Watched>, launches: &[u64]) -> Profile {
         // what disturbed some of them is left out, and sums are of the same steps
-        watched.sort_by(|a, b| a.0.total_cmp(&b.0));
+        watched.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
         let quarter = watched.len() / 4;
         let middle = &watched[quarter..watched.len() - quarter];
-        let mean =
-            |of: &dyn Fn(&(f64, Vec<f64>)) -> f64| middle.iter().map(of).sum::<f64>() * 1e3 / middle.len() as f64;
-        let step_ms = mean(&|(step, _)| *step);
+        let count = middle.len() as f64;
+        let mean = |of: &dyn Fn(&Watched) -> f64| middle.iter().map(of).sum::<f64>() * 1e3 / count;
+        let step_ms = mean(&|run| run.seconds);
         let mut groups: Vec<Group> = vec![];
         let mut group_of: Vec<Option<usize>> = vec![None; places.places.len()];
         for (step, launch) in places.of_step.iter().enumerate() {
@@ -154,7 +162,7 @@ impl Profile {
             group_of[place] = Some(at);
             let row = &mut groups[at].row;
             row.launches += launches[step];
-            row.ms += mean(&|(_, seconds)| seconds[step]);
+            row.ms += mean(&|run| run.of_steps[step]);
             let name = &places.kernels[kernel];
             if !row.kernels.contains(name) {
                 row.kernels.push(name.clone());
@@ -239,7 +247,8 @@ mod tests {
         let peak = Peak { gflops: 1.0, bandwidth: vec![Bandwidth { bytes: 1.0, gbs: 1.0 }] };
         let seconds = vec![0.01, 0.001, 0.003, 0.006];
         // what took longer was disturbed
-        let watched = vec![(9.0, vec![5.0; 4]), (0.025, seconds.clone()), (0.025, seconds), (0.0, vec![0.0; 4])];
+        let runs = [(9.0, vec![5.0; 4]), (0.025, seconds.clone()), (0.025, seconds), (0.0, vec![0.0; 4])];
+        let watched = runs.map(|(seconds, of_steps)| Watched { seconds, of_steps }).into();
         let profile = Profile::of(&places, &peak, watched, &[2, 1, 1, 1]);
         assert_eq!((profile.steps, profile.rows.len()), (2, 2));
         let [a, b] = &profile.rows[..] else { panic!("{profile:?}") };

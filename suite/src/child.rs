@@ -88,7 +88,7 @@ fn time(kind: Kind, subject: &mut dyn Subject, seconds: f64, row: &mut Row) -> O
     let calls = if kind == Kind::Train { STEPS - LOSSES - warm_up } else { 10_000_000 };
     let mut prefill = vec![];
     let (start, before) = (Instant::now(), host::usage());
-    let samples = measure(Limits { seconds, samples, calls }, || {
+    let samples = measure(Limits { seconds, samples, calls }, || -> Outcome<Option<f64>> {
         subject.call()?;
         Ok(subject.parts().map(|(token, prompt)| {
             prefill.push(prompt);

@@ -5,9 +5,7 @@
 //! compiling code for each of them would take longer than compiling all kernels.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{
-    Function, InstBuilder, SigRef, Signature, StackSlotData, StackSlotKind, Value, types,
-};
+use cranelift_codegen::ir::{Function, InstBuilder, SigRef, Signature, StackSlotData, StackSlotKind, Value, types};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 
