@@ -103,6 +103,8 @@ mod readme {}
 
 #[doc(hidden)]
 pub mod artefact;
+#[doc(hidden)]
+pub mod bench;
 mod compile;
 mod data;
 mod error;

@@ -5,6 +5,8 @@ use std::process::{Command, Output};
 
 #[path = "cli/artefacts.rs"]
 mod artefacts;
+#[path = "cli/bench.rs"]
+mod bench;
 #[path = "cli/compile.rs"]
 mod compile;
 #[path = "cli/files.rs"]

@@ -7,13 +7,15 @@
 mod roofline;
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use dlc_compiler::codegen::Native;
 use dlc_compiler::machine::Target;
 use dlc_compiler::options::Options;
 use dlc_compiler::pipeline::{Phase, PhaseObserver, compile_observed};
-use dlc_compiler::program::{Program, Workspace};
+use dlc_compiler::program::{LaunchObserver, Launched, Program, Workspace};
 use dlc_ir::{DType, Function, Graph, Op, Scalar, Tensor};
 
 struct Clock {
@@ -203,29 +205,14 @@ fn measure(program: &Program, peak: f64) {
         program.kernels().kernels.len()
     );
     // The best time of every launch: other processes do not count.
-    let mut launches: Vec<(u32, f64)> = vec![];
+    let watch = Watch::default();
     for _ in 0..10 {
-        let mut last: Option<(u32, Instant)> = None;
-        let mut nth = 0;
-        let mut close = |next: Option<u32>| {
-            let now = Instant::now();
-            if let Some((kernel, since)) = last {
-                let ms = (now - since).as_secs_f64() * 1e3;
-                match launches.get_mut(nth) {
-                    Some((_, best)) => *best = best.min(ms),
-                    None => launches.push((kernel, ms)),
-                }
-                nth += 1;
-            }
-            last = next.map(|k| (k, now));
-        };
-        program
-            .run_observed(&mut workspace, &mut buffers, None, Some(&mut |kernel| close(Some(kernel))))
-            .expect("the step runs");
-        close(None);
+        watch.next.store(0, Ordering::Relaxed);
+        program.run_observed(&mut workspace, &mut buffers, None, Some(&watch)).expect("the step runs");
     }
+    let launches = watch.launches.into_inner().expect("nothing panics");
     let mut times: BTreeMap<u32, (usize, f64)> = BTreeMap::new();
-    for (kernel, ms) in launches {
+    for (kernel, ms, _) in launches {
         let entry = times.entry(kernel).or_default();
         entry.0 += 1;
         entry.1 += ms;
@@ -235,5 +222,30 @@ fn measure(program: &Program, peak: f64) {
     for (kernel, (count, ms)) in sorted.iter().take(25) {
         let name = &program.kernels().names[*kernel as usize];
         println!("  {ms:8.3} ms  x{count}  {name}");
+    }
+}
+
+/// The kernel of each launch of a step, the best of its milliseconds, and when it began last.
+#[derive(Default)]
+struct Watch {
+    launches: Mutex<Vec<(u32, f64, Option<Instant>)>>,
+    next: AtomicUsize,
+}
+
+impl LaunchObserver for Watch {
+    fn begin(&self, launch: Launched) {
+        let mut launches = self.launches.lock().expect("nothing panics");
+        let nth = self.next.load(Ordering::Relaxed);
+        if nth == launches.len() {
+            launches.push((launch.kernel, f64::INFINITY, None));
+        }
+        launches[nth].2 = Some(Instant::now());
+    }
+
+    fn end(&self, _: Launched) {
+        let now = Instant::now();
+        let mut launches = self.launches.lock().expect("nothing panics");
+        let (_, best, since) = &mut launches[self.next.fetch_add(1, Ordering::Relaxed)];
+        *best = since.map_or(*best, |since| best.min((now - since).as_secs_f64() * 1e3));
     }
 }

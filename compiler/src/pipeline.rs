@@ -1,5 +1,6 @@
 //! The pipeline from a graph to a program, and its stages one by one.
 
+mod sites;
 mod text;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::program::{Lossless, Preparation, Program};
 use crate::routine::check::{self, PlanError};
 use crate::routine::{self, Schedule, ScheduleError};
 
+pub use sites::{Site, sites};
 pub use text::{text, text_at};
 
 /// A stage of compilation, as `--emit` names it.
@@ -100,6 +102,9 @@ pub enum CompileError {
     Plan(#[from] PlanError),
     #[error(transparent)]
     Emit(#[from] EmitError),
+    /// A program that was compiled with other options than those at hand.
+    #[error("internal error: the program was compiled with other options")]
+    OtherOptions,
     /// The graph's preparation does not fit its entry: a bug in dlc, or in the producer of the graph.
     #[error("the graph's preparation does not match its entry: {0}")]
     Preparation(String),

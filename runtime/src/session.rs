@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dlc_compiler::passes::{Parts, parts};
-use dlc_compiler::program::{Memory, ParallelFor, Program, RunError, Workspace, lend};
+use dlc_compiler::program::{LaunchObserver, Memory, ParallelFor, Program, RunError, Workspace, lend};
 use dlc_ir::{DType, DataMut, Element, Graph, Tensor, Type};
 
 use crate::preparing::Preparing;
@@ -287,6 +287,18 @@ impl Session {
     /// states may be half updated: every later step fails too, until all of them are set again and [`Session::clear_poison`] is
     /// called. Otherwise everything is as before the step.
     pub fn step(&mut self) -> Result<(), SessionError> {
+        self.step_watched(None)
+    }
+
+    /// As [`Session::step`]; the observer is told of every launch. A session that interprets a graph launches nothing.
+    ///
+    /// # Errors
+    /// As [`Session::step`].
+    pub fn step_observed(&mut self, watch: &dyn LaunchObserver) -> Result<(), SessionError> {
+        self.step_watched(Some(watch))
+    }
+
+    fn step_watched(&mut self, watch: Option<&dyn LaunchObserver>) -> Result<(), SessionError> {
         if self.poisoned {
             return Err(SessionError::Poisoned);
         }
@@ -302,7 +314,8 @@ impl Session {
         }
         let (done, intact) = match &mut self.engine {
             Engine::Native { program, workspace, pool } => {
-                let done = program.run(workspace, &mut self.buffers, Some(&**pool as &dyn ParallelFor));
+                let threads = Some(&**pool as &dyn ParallelFor);
+                let done = program.run_observed(workspace, &mut self.buffers, threads, watch);
                 let intact = matches!(done, Err(RunError::Check { intact: true, .. }));
                 (done.map_err(|e| failure(&e)), intact)
             }
@@ -311,6 +324,14 @@ impl Session {
         };
         self.poisoned = done.is_err() && self.updates && !intact;
         done
+    }
+
+    /// The program that steps run; none if the session interprets a graph.
+    pub fn program(&self) -> Option<&Arc<Program>> {
+        match &self.engine {
+            Engine::Native { program, .. } => Some(program),
+            Engine::Reference { .. } => None,
+        }
     }
 
     /// Whether a failed step has left weights and states half updated.

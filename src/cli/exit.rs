@@ -13,7 +13,7 @@ pub enum Exit {
     Wrong = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// A check failed: `fmt --check`, `check --deny-warnings`, `verify`.
+    /// A check failed: `fmt --check`, `check --deny-warnings`, `verify`, `bench --baseline`.
     CheckFailed = 3,
     /// The loss became NaN or infinite.
     Diverged = 4,
@@ -27,7 +27,7 @@ Exit codes:
   0    done
   1    the model, the data or the weights are wrong
   2    the command line is wrong
-  3    a check failed (fmt --check, check --deny-warnings, verify)
+  3    a check failed (fmt --check, check --deny-warnings, verify, bench --baseline)
   4    the loss became NaN or infinite
   70   a bug in dlc; a report file is named
   130  interrupted; a checkpoint is saved";

@@ -10,6 +10,7 @@ use dlc::{Compiler, DType, Error, Graph, Math, Mode, Model, Request, Stage, insp
 
 mod digits;
 mod exit;
+mod inputs;
 mod output;
 mod rows;
 mod table;
@@ -66,6 +67,8 @@ verbs! {
     eval::Eval,
     /// Outputs from inputs
     run::Run,
+    /// Time a program, show where its time goes, compare with an earlier time
+    bench::Bench,
     /// Layers, shapes, weights, work and memory
     summary::Summary,
     /// Draw any stage

@@ -38,7 +38,7 @@ pub fn stage(name: &str) -> &str {
 }
 
 /// The maximum width of a line.
-const WIDTH: usize = 80;
+pub const WIDTH: usize = 80;
 
 /// A head and the parts behind it, three spaces apart, wrapped with a hanging indent; a part that is too long itself is broken at double
 /// spaces, or else between words. Empty parts are left out.
@@ -86,6 +86,26 @@ pub fn percent(fraction: f64) -> String {
     }
 }
 
+/// A time with its unit, and three digits: 9.62 ms.
+pub fn time(ms: f64) -> String {
+    let (value, unit) = match ms {
+        0.0..1e-3 => (ms * 1e6, "ns"),
+        0.0..1.0 => (ms * 1e3, "µs"),
+        0.0..1e3 => (ms, "ms"),
+        _ => (ms / 1e3, "s"),
+    };
+    format!("{} {unit}", three_digits(value))
+}
+
+/// A number with three digits: 9.62, 96.2, 962, 9620.
+pub fn three_digits(value: f64) -> String {
+    match value {
+        0.0..9.995 => format!("{value:.2}"),
+        0.0..99.95 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
 /// A count with separators: 101,770.
 pub fn count(n: usize) -> String {
     let digits = n.to_string();
@@ -108,6 +128,8 @@ mod tests {
         assert_eq!(count(7), "7");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(bytes(402 * 1024), "402 KiB");
+        let times = [0.0, 0.000_123_4, 0.012_34, 9.996, 123.4, 12_340.0];
+        assert_eq!(times.map(time), ["0.00 ns", "123 ns", "12.3 µs", "10.0 ms", "123 ms", "12.3 s"]);
         let fractions = [0.0, 2.0, 0.336, 0.0336, 0.000336, 3.36e-9];
         assert_eq!(fractions.map(percent), ["0 %", "200 %", "34 %", "3.4 %", "0.034 %", "3.4e-7 %"]);
     }

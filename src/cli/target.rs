@@ -28,6 +28,10 @@ pub enum Kind {
     Tensors,
     /// A picture.
     Picture,
+    /// A report of a benchmark.
+    Report,
+    /// A trace of launches.
+    Trace,
 }
 
 impl Kind {
@@ -37,6 +41,8 @@ impl Kind {
             Kind::Artefact => "an artefact",
             Kind::Tensors => "a file of outputs",
             Kind::Picture => "a picture",
+            Kind::Report => "a report",
+            Kind::Trace => "a trace",
         }
     }
 
@@ -46,6 +52,8 @@ impl Kind {
             Kind::Artefact => Artefact::is_one(path).unwrap_or(false),
             Kind::Tensors => data::is_ours(path).unwrap_or(false),
             Kind::Picture => inspect::read_text(path).is_ok_and(|text| dlc::draw::is_ours(&text)),
+            Kind::Report => inspect::read_text(path).is_ok_and(|text| dlc::bench::report::is_ours(&text)),
+            Kind::Trace => inspect::read_text(path).is_ok_and(|text| dlc::bench::trace::is_ours(&text)),
         }
     }
 }

@@ -211,6 +211,11 @@ impl Compiler {
         pipeline::text_at(graph.clone(), stage, &options, &place).map_err(|e| explain(model, &graph, &options, e))
     }
 
+    /// The threads that compile and run.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     /// The math mode.
     pub(crate) fn maths(&self) -> Math {
         self.math

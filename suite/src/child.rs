@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use dlc::bench::timing::{Limits, measure, quantile};
 use dlc::{Compiler, Tensor};
 
 use crate::Outcome;
@@ -10,7 +11,6 @@ use crate::host;
 use crate::row::{Deviation, Row};
 use crate::settings::Settings;
 use crate::subject::{self, Subject};
-use crate::timing::{Limits, measure, quantile};
 use crate::workload::{Kind, LOSSES, Workload};
 
 /// Calls before timing.
@@ -88,7 +88,7 @@ fn time(kind: Kind, subject: &mut dyn Subject, seconds: f64, row: &mut Row) -> O
     let calls = if kind == Kind::Train { STEPS - LOSSES - warm_up } else { 10_000_000 };
     let mut prefill = vec![];
     let (start, before) = (Instant::now(), host::usage());
-    let samples = measure(Limits { seconds, samples, calls }, || {
+    let samples = measure(Limits { seconds, samples, calls }, || -> Outcome<Option<f64>> {
         subject.call()?;
         Ok(subject.parts().map(|(token, prompt)| {
             prefill.push(prompt);

@@ -1,12 +1,12 @@
 //! LeNet's training beside another process that keeps one core busy, and alone.
 
+use dlc::bench::timing::quantile;
 use serde::Serialize;
 
 use crate::Outcome;
 use crate::children::{Busy, run};
 use crate::row::Row;
 use crate::settings::Settings;
-use crate::timing::quantile;
 use crate::workload::Workload;
 
 /// Pairs of runs. They alternate, so that a disturbance of the machine affects both.

@@ -16,7 +16,6 @@ mod reference;
 mod row;
 mod settings;
 mod subject;
-mod timing;
 mod workload;
 
 use std::path::PathBuf;

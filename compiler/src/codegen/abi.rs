@@ -1,13 +1,13 @@
 //! The calling convention between generated code and its host.
 //!
 //! A program is entered by one call with an [`ExecContext`]; everything below is native code, kernels and the routines that
-//! launch them. Only routines call back: [`ExecContext::parallel`] to run a kernel on several threads, and
-//! [`ExecContext::on_launch`], if set, before every launch. Kernels get a range of chunks and never call back.
+//! launch them. Only routines call back: [`ExecContext::parallel`] to run a kernel on several threads, or
+//! [`ExecContext::on_launch`], if set, which then does every launch. Kernels get a range of chunks and never call back.
 
 use std::ffi::c_void;
 
 /// Version of the layout of [`ExecContext`]; incremented with every change.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// A compiled kernel: executes the chunks `begin..end` on the operands in the table and returns a status, 0 for success.
 /// `scratch` is private memory of at least [`Executable::scratch`](super::Executable::scratch) bytes.
@@ -18,9 +18,16 @@ pub type KernelFn = unsafe extern "C" fn(operands: *const *mut u8, begin: u64, e
 pub type ParallelFn =
     unsafe extern "C" fn(ctx: *mut ExecContext, kernel: KernelFn, operands: *const *mut u8, chunks: u64) -> i32;
 
-/// Called before a kernel is launched, for profiles, progress and cancellation; a status other than 0 ends the run with it. Must
-/// not unwind.
-pub type LaunchFn = unsafe extern "C" fn(ctx: *mut ExecContext, kernel: u32) -> i32;
+/// Called instead of each launch, to watch it from its begin to its end: runs all chunks of `kernel`, on several threads as
+/// [`ParallelFn`] does if `spread` is 1, and otherwise on the calling thread. Returns 0, or a status that ends the run. Must not
+/// unwind.
+pub type LaunchFn = unsafe extern "C" fn(
+    ctx: *mut ExecContext,
+    kernel: KernelFn,
+    operands: *const *mut u8,
+    chunks: u64,
+    spread: u64,
+) -> i32;
 
 /// The context of a run. Arguments are aligned for their elements, other pointers to data to 64 bytes.
 #[repr(C)]
@@ -39,7 +46,7 @@ pub struct ExecContext {
     pub constants: *const u8,
     /// Runs a kernel on several threads.
     pub parallel: ParallelFn,
-    /// Called before every launch, if set.
+    /// Called instead of every launch, if set.
     pub on_launch: Option<LaunchFn>,
     /// For the host's use.
     pub host: *mut c_void,

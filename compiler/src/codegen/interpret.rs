@@ -6,6 +6,7 @@ use dlc_ir::DType;
 
 use super::image::ConstantImage;
 use super::{Code, EmitError, Emitter, ExecContext, Executable};
+use crate::kernel::Kernel;
 use crate::kernel::interp::{self, KernelError, OperandMemory};
 use crate::machine::Machine;
 use crate::routine::program::{Address, KernelProgram, Routine, Step};
@@ -101,23 +102,40 @@ impl Run<'_> {
         unsafe {
             (*self.ctx).kernel = id;
             (*self.ctx).step = number as u32;
-            if let Some(on_launch) = (*self.ctx).on_launch {
-                let status = on_launch(self.ctx, id);
-                if status != 0 {
-                    return status;
-                }
+            let launch = Launch { kernel, pointers };
+            let operands = std::ptr::from_ref(&launch).cast();
+            match (*self.ctx).on_launch {
+                Some(on_launch) => on_launch(self.ctx, interpreted, operands, kernel.chunks as u64, 0),
+                None => interpreted(operands, 0, kernel.chunks as u64, (*self.ctx).scratch),
             }
         }
-        let mut memory = Raw(pointers);
-        for chunk in 0..kernel.chunks {
-            match interp::run(kernel, &mut memory, chunk, chunk + 1) {
-                Ok(()) => {}
-                Err(KernelError::Check(status)) => return status,
-                Err(KernelError::OutOfBounds { .. }) => return OUT_OF_BOUNDS,
-            }
-        }
-        0
     }
+}
+
+/// What [`interpreted`] gets for operands.
+struct Launch<'a> {
+    kernel: &'a Kernel,
+    pointers: Vec<*mut u8>,
+}
+
+/// [`KernelFn`](super::KernelFn) of every kernel, chunk by chunk.
+///
+/// # Safety
+///
+/// `operands` is the address of a [`Launch`], whose pointers are valid for the operands of its kernel.
+#[allow(unsafe_code)]
+unsafe extern "C" fn interpreted(operands: *const *mut u8, begin: u64, end: u64, _scratch: *mut u8) -> i32 {
+    // SAFETY: promised by the caller.
+    let launch = unsafe { &*operands.cast::<Launch<'_>>() };
+    let mut memory = Raw(launch.pointers.clone());
+    for chunk in begin as usize..end as usize {
+        match interp::run(launch.kernel, &mut memory, chunk, chunk + 1) {
+            Ok(()) => {}
+            Err(KernelError::Check(status)) => return status,
+            Err(KernelError::OutOfBounds { .. }) => return OUT_OF_BOUNDS,
+        }
+    }
+    0
 }
 
 /// Operands behind raw pointers; made only of valid ones.

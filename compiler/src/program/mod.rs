@@ -12,7 +12,7 @@ use dlc_ir::{Graph, ResultRole, Role, Type};
 pub use dlc_ir::{Memory, OutOfMemory};
 
 pub use preparation::{Lossless, Preparation, lend};
-pub use run::{LaunchObserver, ParallelFor, RunError, Workspace};
+pub use run::{LaunchObserver, Launched, ParallelFor, RunError, Workspace};
 pub use unmoved::Recompile;
 
 use crate::codegen::Executable;

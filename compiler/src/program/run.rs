@@ -118,11 +118,36 @@ struct Host<'a, 'w> {
     threads: Option<&'a dyn ParallelFor>,
     scratch: &'a Mutex<Vec<Memory>>,
     scratch_bytes: usize,
-    watch: Option<std::cell::RefCell<LaunchObserver<'w>>>,
+    watch: Option<&'w dyn LaunchObserver>,
 }
 
-/// Called with the number of each kernel as it is launched, on the thread that runs the program.
-pub type LaunchObserver<'a> = &'a mut dyn FnMut(u32);
+/// A launch of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Launched {
+    /// The kernel's number in the program.
+    pub kernel: u32,
+    /// The number of the step that launches it, counted over all routines.
+    pub step: u32,
+}
+
+/// Watches the launches of a run. One launch ends before the next one begins.
+pub trait LaunchObserver: Sync {
+    /// A kernel is about to be launched; called on the thread that runs the program.
+    fn begin(&self, launch: Launched);
+
+    /// It has run, all of its chunks; on the same thread.
+    fn end(&self, launch: Launched);
+
+    /// The current thread begins with some of its chunks.
+    fn enter(&self, launch: Launched) {
+        let _ = launch;
+    }
+
+    /// The current thread has done them.
+    fn leave(&self, launch: Launched) {
+        let _ = launch;
+    }
+}
 
 impl Program {
     /// Runs the program on its buffers and a [`Workspace`] that was made for it. A buffer that it [writes](Program::writes) and that
@@ -148,7 +173,7 @@ impl Program {
         workspace: &mut Workspace,
         buffers: &mut [Memory],
         threads: Option<&dyn ParallelFor>,
-        watch: Option<LaunchObserver<'_>>,
+        watch: Option<&dyn LaunchObserver>,
     ) -> Result<(), RunError> {
         // All scratch memory of a workspace has the same size.
         for (expected, memory) in [(self.frame(), &workspace.arena), (self.scratch(), &workspace.own)] {
@@ -157,8 +182,6 @@ impl Program {
             }
         }
         self.point(buffers, &mut workspace.buffers.0)?;
-        let watched = watch.is_some();
-        let watch = watch.map(std::cell::RefCell::new);
         let host = Host { threads, scratch: &workspace.scratch, scratch_bytes: self.scratch(), watch };
         let mut ctx = ExecContext {
             version: VERSION,
@@ -167,14 +190,14 @@ impl Program {
             arguments: workspace.buffers.0.as_ptr(),
             scratch: workspace.own.as_mut_ptr(),
             constants: std::ptr::null(),
-            parallel,
-            on_launch: if watched { Some(launched) } else { None },
+            parallel: spread::<false>,
+            on_launch: if watch.is_some() { Some(launched) } else { None },
             host: std::ptr::from_ref(&host).cast_mut().cast::<c_void>(),
             kernel: 0,
             step: 0,
         };
         // SAFETY: arena and scratch have the sizes that the program needs, every buffer has the size of its type and is aligned for
-        // its elements. All is borrowed mutably, and what the program writes is not shared; `parallel` satisfies its contract.
+        // its elements. All is borrowed mutably, and what the program writes is not shared; `spread` satisfies its contract.
         let status = unsafe { self.executable.run(&mut ctx) };
         match status {
             0 => return Ok(()),
@@ -212,18 +235,44 @@ impl Program {
     }
 }
 
-/// [`crate::codegen::LaunchFn`] that calls the launch observer.
+/// [`crate::codegen::LaunchFn`] that tells the launch observer.
 ///
 /// # Safety
 /// Called by the code of a program that [`Program::run`] has entered.
-unsafe extern "C" fn launched(ctx: *mut ExecContext, kernel: u32) -> i32 {
+unsafe extern "C" fn launched(
+    ctx: *mut ExecContext,
+    kernel: KernelFn,
+    operands: *const *mut u8,
+    chunks: u64,
+    several: u64,
+) -> i32 {
     // SAFETY: `Program::run_observed` stores a `Host` that outlives the run; launches happen on its thread only.
-    let host = unsafe { &*(*ctx).host.cast::<Host<'_, '_>>() };
-    let Some(watch) = &host.watch else { return 0 };
+    let (host, launch, scratch) = unsafe { (&*(*ctx).host.cast::<Host<'_, '_>>(), launch_of(ctx), (*ctx).scratch) };
+    let Some(watch) = host.watch else { return 0 };
     caught(|| {
-        watch.borrow_mut()(kernel);
-        0
+        watch.begin(launch);
+        let status = if several == 1 {
+            // SAFETY: generated code passes its own kernel and operands.
+            unsafe { spread::<true>(ctx, kernel, operands, chunks) }
+        } else {
+            watch.enter(launch);
+            // SAFETY: as above, with the scratch memory of this thread.
+            let status = unsafe { kernel(operands, 0, chunks, scratch) };
+            watch.leave(launch);
+            status
+        };
+        watch.end(launch);
+        status
     })
+}
+
+/// The launch that is going on.
+///
+/// # Safety
+/// The context is valid, and nothing writes it meanwhile.
+unsafe fn launch_of(ctx: *const ExecContext) -> Launched {
+    // SAFETY: promised by the caller.
+    unsafe { Launched { kernel: (*ctx).kernel, step: (*ctx).step } }
 }
 
 /// The status of a run in which a callback panicked; those of checks are positive.
@@ -234,11 +283,16 @@ fn caught(host: impl FnOnce() -> i32) -> i32 {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(host)).unwrap_or(PANICKED)
 }
 
-/// [`crate::codegen::ParallelFn`] by a [`ParallelFor`].
+/// [`crate::codegen::ParallelFn`] by a [`ParallelFor`]; a launch observer is told of the chunks if `WATCHED`.
 ///
 /// # Safety
 /// Called by the code of a program that [`Program::run`] has entered.
-unsafe extern "C" fn parallel(ctx: *mut ExecContext, kernel: KernelFn, operands: *const *mut u8, chunks: u64) -> i32 {
+unsafe extern "C" fn spread<const WATCHED: bool>(
+    ctx: *mut ExecContext,
+    kernel: KernelFn,
+    operands: *const *mut u8,
+    chunks: u64,
+) -> i32 {
     /// A pointer that is shared between threads: the table of a kernel's operands, which is read-only.
     #[derive(Clone, Copy)]
     struct Table(*const *mut u8);
@@ -251,7 +305,8 @@ unsafe extern "C" fn parallel(ctx: *mut ExecContext, kernel: KernelFn, operands:
     }
 
     // SAFETY: `Program::run` stores a `Host` that outlives the run.
-    let host = unsafe { &*(*ctx).host.cast::<Host<'_, '_>>() };
+    let (host, launch) = unsafe { (&*(*ctx).host.cast::<Host<'_, '_>>(), launch_of(ctx)) };
+    let watch = if WATCHED { host.watch } else { None };
     let (free, bytes) = (host.scratch, host.scratch_bytes);
     let table = Table(operands);
     let failed: Mutex<Option<(u64, i32)>> = Mutex::new(None);
@@ -268,11 +323,17 @@ unsafe extern "C" fn parallel(ctx: *mut ExecContext, kernel: KernelFn, operands:
         if begin >= end {
             return;
         }
+        if WATCHED && let Some(watch) = watch {
+            watch.enter(launch);
+        }
         let mut scratch = take().unwrap_or_else(|| Memory::new(bytes));
         // SAFETY: generated code passes its own kernel and operands; the scratch memory is borrowed exclusively, and no other
         // call has claimed any of these chunks.
         let status = unsafe { kernel(table.get(), begin, end, scratch.as_mut_ptr()) };
         free.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(scratch);
+        if WATCHED && let Some(watch) = watch {
+            watch.leave(launch);
+        }
         if status != 0 {
             let mut failed = failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             if failed.is_none_or(|(at, _)| begin < at) {

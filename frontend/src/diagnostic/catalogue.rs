@@ -172,6 +172,10 @@ codes! {
     "bad-input": "The input does not have the expected form.", "dlc run m.dlx --json without \"inputs\"";
     "bad-graph": "The text is not a graph, or not well-typed.", "dlc opt model.dl";
     "unknown-pass": "Unknown pass.", "dlc opt --passes=optimise";
+    "bad-baseline": "The file is not a report of `dlc bench`. `dlc bench m.dl --save before.json` writes one.",
+        "--baseline=notes.txt";
+    "other-baseline": "The baseline is a report of another program, or on another target or number of threads, so that the times cannot \
+        be compared.", "--threads=1 --baseline=two-threads.json";
     "unknown-target": "Unknown instruction set, or one of this machine that dlc does not support.", "--target=z80";
     "wrong-target": "Code for an instruction set that this machine lacks can be printed, but not run.",
         "--target=aarch64";

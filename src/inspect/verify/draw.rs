@@ -8,7 +8,7 @@ use crate::data::labels::index_bounds;
 
 /// The distribution of the values of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Draw {
+pub(crate) enum Draw {
     /// The initial examples of the data, if any, and the initial weights.
     Data,
     /// Floats of both signs, indices over their whole range, weights other than the initial ones.
@@ -20,11 +20,11 @@ pub(super) enum Draw {
 }
 
 /// All draws, in order.
-pub(super) const DRAWS: [Draw; 4] = [Draw::Data, Draw::Wide, Draw::Special, Draw::Infinite];
+pub(crate) const DRAWS: [Draw; 4] = [Draw::Data, Draw::Wide, Draw::Special, Draw::Infinite];
 
 /// The range of a draw: a program that computes an index refuses most values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(crate) enum Reach {
     /// That of the draw.
     Whole,
     /// Floats from 0 to 1, small indices.
@@ -34,7 +34,7 @@ pub(super) enum Reach {
 }
 
 /// The ranges in the order in which they are tried.
-pub(super) const REACHES: [Reach; 3] = [Reach::Whole, Reach::Narrow, Reach::Zero];
+pub(crate) const REACHES: [Reach; 3] = [Reach::Whole, Reach::Narrow, Reach::Zero];
 
 /// Values at which formulas have corners or lose their digits.
 const SPECIAL: [f64; 16] =
@@ -46,7 +46,7 @@ const SELDOM: u64 = 32;
 
 /// The source of values.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// The initial weights and states.
     pub initial: Tensors,
     /// The initial examples of its data.

@@ -24,7 +24,7 @@ use crate::model::failure::failed_run;
 use crate::train::initial::initial_values;
 use crate::{Compiler, Error, Model, inspect};
 
-mod draw;
+pub(crate) mod draw;
 mod results;
 
 use draw::{DRAWS, Draw, REACHES, Source};
@@ -236,7 +236,11 @@ fn of_names(entry: &Function, numbers: &HashMap<&str, &Tensor>) -> Vec<Tensor> {
 }
 
 /// Sets the arguments of a program.
-fn set(session: &mut Session, entry: &Function, arguments: &[Tensor]) -> Result<(), dlc_runtime::SessionError> {
+pub(crate) fn set(
+    session: &mut Session,
+    entry: &Function,
+    arguments: &[Tensor],
+) -> Result<(), dlc_runtime::SessionError> {
     // an earlier draw may have been refused halfway
     session.clear_poison();
     for (argument, tensor) in entry.args().iter().zip(arguments) {

@@ -1,13 +1,11 @@
-//! The step function, which all routines share: it makes the table of pointers for the callee, calls the launch observer, and
-//! calls.
+//! The step function, which all routines share: it makes the table of pointers for the callee, and calls it; a kernel is launched
+//! by the host if it watches launches.
 //!
 //! The operands of each step are among the constants, in its description: a training step of a deep network has hundreds, and
 //! compiling code for each of them would take longer than compiling all kernels.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{
-    Block, Function, InstBuilder, SigRef, Signature, StackSlotData, StackSlotKind, Value, types,
-};
+use cranelift_codegen::ir::{Function, InstBuilder, SigRef, Signature, StackSlotData, StackSlotKind, Value, types};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 
@@ -36,7 +34,7 @@ pub(super) fn build(
     let kernel_signature = step.b.import_signature(clif::signature(isa));
     let routine_signature = step.b.import_signature(routine::signature(isa));
     let parallel_signature = step.b.import_signature(status_signature(isa, &[types::I64; 4]));
-    let launch_signature = step.b.import_signature(status_signature(isa, &[types::I64, types::I32]));
+    let launch_signature = step.b.import_signature(status_signature(isa, &[types::I64; 5]));
     let kind = step.word(word::KIND);
     let [calls, launches, here, spread] = std::array::from_fn(|_| step.b.create_block());
     let is_routine = step.is(kind, CallKind::Routine);
@@ -48,9 +46,9 @@ pub(super) fn build(
     step.finish(routine_signature, callee, &[ctx, inner, table]);
 
     step.b.switch_to_block(launches);
-    let (failed, status) = step.announce(launch_signature);
     let chunks = step.word(word::CHUNKS);
     let is_here = step.is(kind, CallKind::Serial);
+    step.watched(launch_signature, [callee, table, chunks], is_here);
     step.b.ins().brif(is_here, here, &[], spread, &[]);
 
     step.b.switch_to_block(here);
@@ -62,8 +60,6 @@ pub(super) fn build(
     let parallel = step.b.ins().load(types::I64, flags(), ctx, offset::PARALLEL);
     step.finish(parallel_signature, parallel, &[ctx, callee, table, chunks]);
 
-    step.b.switch_to_block(failed);
-    step.b.ins().return_(&[status]);
     step.b.seal_all_blocks();
     step.b.finalize(isa.frontend_config());
 }
@@ -136,9 +132,8 @@ impl StepEmitter<'_> {
         table
     }
 
-    /// Calls the launch observer, if there is one. Returns the block, and the status in it, to continue with if the observer ends
-    /// the run.
-    fn announce(&mut self, launch_signature: SigRef) -> (Block, Value) {
+    /// Notes what is launched, and lets the host launch it if it watches. Ends in the block of the launch otherwise.
+    fn watched(&mut self, launch_signature: SigRef, [callee, table, chunks]: [Value; 3], is_here: Value) {
         let kernel = self.word(word::WHICH);
         let kernel = self.b.ins().ireduce(types::I32, kernel);
         self.b.ins().store(flags(), kernel, self.ctx, offset::KERNEL);
@@ -146,16 +141,13 @@ impl StepEmitter<'_> {
         let number = self.b.ins().ireduce(types::I32, number);
         self.b.ins().store(flags(), number, self.ctx, offset::STEP);
         let callback = self.b.ins().load(types::I64, flags(), self.ctx, offset::ON_LAUNCH);
-        let [notify, go, failed] = std::array::from_fn(|_| self.b.create_block());
-        let status = self.b.append_block_param(failed, types::I32);
-        self.b.set_cold_block(notify);
-        self.b.set_cold_block(failed);
-        self.b.ins().brif(callback, notify, &[], go, &[]);
-        self.b.switch_to_block(notify);
-        let call = self.b.ins().call_indirect(launch_signature, callback, &[self.ctx, kernel]);
-        let answer = self.b.inst_results(call)[0];
-        self.b.ins().brif(answer, failed, &args(&[answer]), go, &[]);
+        let [watched, go] = std::array::from_fn(|_| self.b.create_block());
+        self.b.set_cold_block(watched);
+        self.b.ins().brif(callback, watched, &[], go, &[]);
+        self.b.switch_to_block(watched);
+        let [zero, one] = [0, 1].map(|n| self.b.ins().iconst(types::I64, n));
+        let spread = self.b.ins().select(is_here, zero, one);
+        self.finish(launch_signature, callback, &[self.ctx, callee, table, chunks, spread]);
         self.b.switch_to_block(go);
-        (failed, status)
     }
 }

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::Outcome;
-
 /// The least duration of a sample; shorter calls are grouped.
 const SAMPLE: Duration = Duration::from_millis(1);
 
@@ -39,7 +37,7 @@ pub struct Samples {
 ///
 /// # Errors
 /// That of the call.
-pub fn measure(limits: Limits, mut call: impl FnMut() -> Outcome<Option<f64>>) -> Outcome<Samples> {
+pub fn measure<E>(limits: Limits, mut call: impl FnMut() -> Result<Option<f64>, E>) -> Result<Samples, E> {
     let start = Instant::now();
     call()?;
     let calls = limits.grouped(start.elapsed());
@@ -102,7 +100,7 @@ mod tests {
         let limits = Limits { seconds: 1e9, samples: 10, calls: 300 };
         let samples = measure(limits, || {
             count += 1;
-            Ok(Some(f64::from(count)))
+            Ok::<_, std::convert::Infallible>(Some(f64::from(count)))
         })
         .expect("it cannot fail");
         assert!(samples.ms.len() * samples.calls >= 300 && count <= 301, "{count} calls, {samples:?}");
