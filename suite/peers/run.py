@@ -3,7 +3,7 @@
 
     suite/peers/run.py lenet_train resnet18 --peer torch,ort,openvino --threads 2 --json out.json
 
-Peers: torch, torch-compile, jax, ort, openvino; `+mkl` after a peer tells MKL, which computes the products of PyTorch's wheel, to take the
+Peers: torch, torch-compile, jax, ort, openvino, litert; `+mkl` after a peer tells MKL, which computes the products of PyTorch's wheel, to take the
 instructions that the processor has also on AMD's. `requirements.txt` has their versions; the peers run in the Python that runs this script.
 dlc is built before. Every pair runs in a process of its own, on as many cores as threads, by the rules of the suite: no time without a right
 result. Rows are appended to `--json`, one object a line, for `dlc-suite compare`.
@@ -19,7 +19,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-PEERS = {"torch": "of_torch", "torch-compile": "of_torch", "jax": "of_jax", "ort": "of_onnx", "openvino": "of_onnx"}
+PEERS = {"torch": "of_torch", "torch-compile": "of_torch", "jax": "of_jax", "ort": "of_onnx", "openvino": "of_onnx", "litert": "of_litert"}
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(HERE))
 import measure  # noqa: E402
@@ -65,12 +65,13 @@ def run(name, peer, a):
     return json.loads(rows[-1]) if rows else {**failed, "err": f"exit {done.returncode}: {tail[-300:]}"}
 
 
-def runs_on(workload, peer):
-    """Whether a peer has a workload at all."""
-    kind = PEERS.get(peer.split("+")[0])
-    if kind == "of_onnx":
-        return not workload.trains and not workload.decode
-    return not (workload.decode and peer.split("+")[0] in ("jax", "torch-compile"))
+def why_not(workload, peer):
+    """Why a peer does not run a workload; none if it does."""
+    if workload.trains and PEERS[peer.split("+")[0]] in ("of_onnx", "of_litert"):
+        return "inference only"
+    if workload.decode and peer.split("+")[0] == "torch-compile":
+        return "decoding is written for eager PyTorch only"
+    return None
 
 
 def cell(row, of_dlc):
@@ -104,12 +105,17 @@ def main():
     peers = a.peer.split(",")
     subprocess.run(["cargo", "build", "--release", "--quiet", "-p", "dlc-suite"], cwd=ROOT, check=True)
     print("ms of a call, the lowest median of all rounds; in brackets by that of dlc: above 1, dlc is faster")
+    not_run = {}
     print("  ".join([f"{'workload':<21}", f"{'dlc':>9}", *(f"{peer:>18}" for peer in peers)]))
     for name in a.names or models.WORKLOADS:
         subprocess.run([ROOT / "target/release/dlc-suite", "gen", name, "--data", a.data], check=True, stdout=subprocess.DEVNULL)
+        reasons = {peer: why_not(models.WORKLOADS[name], peer) for peer in peers}
+        for peer, reason in reasons.items():
+            if reason:
+                not_run.setdefault(f"{peer}: {reason}", []).append(name)
         best = {}
         for _ in range(a.rounds):
-            for peer in ["dlc", *(peer for peer in peers if runs_on(models.WORKLOADS[name], peer))]:
+            for peer in ["dlc", *(peer for peer in peers if not reasons[peer])]:
                 row = run(name, peer, a)
                 if a.json:
                     with open(a.json, "a") as file:
@@ -122,6 +128,8 @@ def main():
         of_dlc = best["dlc"].get("median_ms")
         columns = [f"{cell(best['dlc'], None):>9}", *(f"{cell(best.get(peer), of_dlc):>18}" for peer in peers)]
         print("  ".join([f"{name:<21}", *columns]), flush=True)
+    for reason, names in not_run.items():
+        print(f"not run, {reason}: {', '.join(names)}")
 
 
 if __name__ == "__main__":
