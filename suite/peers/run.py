@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Runs workloads on dlc and on other systems, alternating, in the same run on the same machine, and prints times with ratios.
+"""Runs workloads on dlc and on other systems, alternating, in the same run on the same machine, and prints figures with ratios: of a call
+(`--what median`), from the start to the first result, imports left out (`first`), or peak memory (`memory`).
 
     suite/peers/run.py lenet_train resnet18 --peer torch,ort,openvino --threads 2 --json out.json
 
@@ -74,23 +75,36 @@ def why_not(workload, peer):
     return None
 
 
-def cell(row, of_dlc):
-    if row is None:
-        return "-"
-    if row.get("median_ms") is None:
-        return "unchecked" if row.get("ok") is None else "WRONG"
-    ratio = f" ({row['median_ms'] / of_dlc:.2f})" if of_dlc else ""
-    return f"{row['median_ms']:.{4 if row['median_ms'] < 1 else 2}f}{ratio}"
+# what is compared: its heading, and the figure of a row, of which the lowest of all rounds counts, since noise only adds
+WHAT = {
+    "median": ("ms of a call, the median", lambda row: row.get("median_ms")),
+    "first": ("seconds from the start to the first result: files, compilation, first call; imports left out", lambda row: row["load_s"] + row["first_s"]),
+    "memory": ("MiB of memory at most, the process with all its libraries", lambda row: row.get("rss_peak_mb")),
+}
+
+
+def figure(row, what):
+    """Only of a right result."""
+    return WHAT[what][1](row) if row is not None and row.get("ok") else None
+
+
+def cell(row, what, of_dlc):
+    value = figure(row, what)
+    if row is None or value is None:
+        return "-" if row is None else "unchecked" if row.get("ok") is None else "WRONG"
+    ratio = f" ({value / of_dlc:.2f})" if of_dlc else ""
+    return f"{value:.{4 if value < 1 else 2}f}{ratio}"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="workloads [default: all]")
     parser.add_argument("--peer", default="torch,ort", help="systems, separated by commas")
+    parser.add_argument("--what", choices=WHAT, default="median", help="the figure that is printed; rows have all of them")
     parser.add_argument("--data", default=str(ROOT / "target/suite"), help="the folder with weights, inputs and references")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--min-time", type=float, default=2.0, help="seconds of timing for each pair and round")
-    parser.add_argument("--rounds", type=int, default=2, help="how often each pair runs; the lowest median counts")
+    parser.add_argument("--rounds", type=int, default=2, help="how often each pair runs; the lowest figure counts")
     parser.add_argument("--timeout", type=float, default=600.0)
     parser.add_argument("--json", help="the file that rows are appended to")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
@@ -104,7 +118,8 @@ def main():
         os._exit(0)  # some systems are slow, or crash, when they shut down
     peers = a.peer.split(",")
     subprocess.run(["cargo", "build", "--release", "--quiet", "-p", "dlc-suite"], cwd=ROOT, check=True)
-    print("ms of a call, the lowest median of all rounds; in brackets by that of dlc: above 1, dlc is faster")
+    better = "uses less" if a.what == "memory" else "is faster"
+    print(f"{WHAT[a.what][0]}; the lowest of all rounds; in brackets by that of dlc: above 1, dlc {better}")
     not_run = {}
     print("  ".join([f"{'workload':<21}", f"{'dlc':>9}", *(f"{peer:>18}" for peer in peers)]))
     for name in a.names or models.WORKLOADS:
@@ -122,11 +137,10 @@ def main():
                         file.write(json.dumps(row) + "\n")
                 if not row.get("ok") and row.get("err") is not None:
                     print(f"{name}, {peer}: {row['err']}", file=sys.stderr)
-                kept = best.get(peer)
-                if kept is None or (row.get("median_ms") or 1e30) < (kept.get("median_ms") or 1e30):
+                if peer not in best or (figure(row, a.what) or 1e30) < (figure(best[peer], a.what) or 1e30):
                     best[peer] = row
-        of_dlc = best["dlc"].get("median_ms")
-        columns = [f"{cell(best['dlc'], None):>9}", *(f"{cell(best.get(peer), of_dlc):>18}" for peer in peers)]
+        of_dlc = figure(best["dlc"], a.what)
+        columns = [f"{cell(best['dlc'], a.what, None):>9}", *(f"{cell(best.get(peer), a.what, of_dlc):>18}" for peer in peers)]
         print("  ".join([f"{name:<21}", *columns]), flush=True)
     for reason, names in not_run.items():
         print(f"not run, {reason}: {', '.join(names)}")
