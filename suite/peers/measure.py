@@ -5,10 +5,14 @@ import os
 import resource
 import time
 
-# Python's own; numpy and the peer are imported when the clock runs
+import models
 
-LOSSES, TOKENS, STEPS = 5, 64, 300
+# numpy and the peer are imported when the clock runs
+
+LOSSES, STEPS = 5, 300
 TOLERANCE = 1e-3
+# read files of their own, which have the weights
+MAKE_FILES = ("of_onnx", "of_litert")
 SHORT = {".w": ".weight", ".g": ".weight", ".b": ".bias", ".m": ".running_mean", ".v": ".running_var"}
 
 
@@ -58,21 +62,17 @@ def row(workload, module, a):
     found = {"workload": workload.name, "peer": a.peer, "threads": a.threads, "ok": False}
     start = time.perf_counter()
     # a file that the peer needs is made by a process that has nothing else to do
-    if module == "of_onnx":
-        made(workload, a)
+    if module in MAKE_FILES:
+        made(workload, module, a)
         start = time.perf_counter()
-        of_peer = importlib.import_module(module)
-        found["version"] = of_peer.version(a.peer.split("+")[0])
-    else:
-        of_peer = importlib.import_module(module)
-        found["version"] = of_peer.VERSION
+    of_peer = importlib.import_module(module)
+    found["version"] = of_peer.version(a.peer.split("+")[0])
     import numpy as np
     found["import_s"] = time.perf_counter() - start
-    start = time.perf_counter()
     inputs, target, reference = load_io(workload, a)
     a.peer = a.peer.split("+")[0]
     start = time.perf_counter()
-    weights = {} if module == "of_onnx" else load_weights(workload, a)
+    weights = {} if module in MAKE_FILES else load_weights(workload, a)
     call, value = of_peer.build(workload, weights, inputs, target, a)
     weights.clear()
     found["load_s"] = time.perf_counter() - start
@@ -84,13 +84,13 @@ def row(workload, module, a):
             begin = time.perf_counter()
             tokens = [prompt()]
             after = time.perf_counter()
-            for i in range(TOKENS):
+            for i in range(models.TOKENS):
                 tokens.append(step(tokens[-1], i))
-            tokens = [int(token) for token in tokens]
+            tokens = [value(token) for token in tokens]
             times.append((after - begin) * 1e3)
             call.tokens = tokens
-            return (time.perf_counter() - after) * 1e3 / TOKENS
-        int(step(prompt(), 0))
+            return (time.perf_counter() - after) * 1e3 / models.TOKENS
+        value(step(prompt(), 0))
     else:
         first = value(call())
     found["first_s"] = time.perf_counter() - start
@@ -151,19 +151,15 @@ def load_weights(workload, a):
     return {full_name(name): value for name, value in load_file(path).items()} if os.path.exists(path) else {}
 
 
-def made(workload, a):
-    """Makes the ONNX file of a workload if it is missing or older than the weights, in a process of its own."""
-    import of_onnx
-
-    if workload.trains or workload.decode:
-        return
+def made(workload, module, a):
+    """Makes the files that a peer reads if they are missing or older than the weights, in a process of its own."""
     age = lambda path: os.path.getmtime(path) if os.path.exists(path) else 0.0
-    weights = os.path.join(a.data, f"{workload.model}.safetensors")
-    if age(of_onnx.path_of(workload, a)) > age(weights):
-        return
+    weights = age(os.path.join(a.data, f"{workload.model}.safetensors"))
     child = os.fork()
     if child == 0:
-        of_onnx.export(workload, load_weights(workload, a), load_io(workload, a)[0], a)
+        of_peer = importlib.import_module(module)
+        if not all(age(path) > weights for path in of_peer.files(workload, a)):
+            of_peer.export(workload, load_weights(workload, a), load_io(workload, a)[0], a)
         os._exit(0)
     if os.waitpid(child, 0)[1] != 0:
-        raise SystemExit(f"{workload.name} could not be written as ONNX")
+        raise SystemExit(f"the file of {workload.name} for {a.peer} could not be made")

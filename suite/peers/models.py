@@ -88,6 +88,17 @@ def gpt(o, ids, layers, heads, last):
     return o.logits("wte", x[:, -1] if last else x)
 
 
+GPT2_LAYERS, GPT2_HEADS, TOKENS = 12, 12, 64
+
+
+def gpt_next(o, ids, positions, attention):
+    """The scores of the token after a text. `positions`: their rows of `wpe`; `attention` has the cache, and is called layer by layer."""
+    x = o.take("wte", ids) + positions
+    for i in range(GPT2_LAYERS):
+        x = gpt_block(o, f"h{i}.", x, attention)
+    return o.logits("wte", o.layer_norm("lnf", x, 1e-5)[:, -1])
+
+
 ADAM = {"lr": 1e-3, "betas": (0.9, 0.999), "decay": 0.0}
 ADAMW = {"lr": 3e-4, "betas": (0.9, 0.99), "decay": 0.1}  # of matrices only
 

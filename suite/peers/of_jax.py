@@ -1,11 +1,14 @@
-"""JAX: everything under one `jax.jit`, images as NHWC, donated state in training. `gpt2_decode` is not written for it."""
+"""JAX: everything under one `jax.jit`, images as NHWC, donated state in training and decoding."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-VERSION = jax.__version__
+import models
+
+def version(peer):
+    return jax.__version__
 
 
 class Ops:
@@ -108,9 +111,9 @@ def load_input(value):
 
 
 def build(workload, weights, inputs, target, options):
-    if workload.decode:
-        raise NotImplementedError("gpt2_decode")
     weights = {name: load(name, value) for name, value in weights.items()}
+    if workload.decode:
+        return decode(weights, load_input(inputs["ids"]))
     inputs = [load_input(value) for value in inputs.values()]
     if not workload.trains:
         run = jax.jit(lambda weights, *inputs: workload.run(Ops(weights, False), *inputs))
@@ -148,3 +151,31 @@ def build(workload, weights, inputs, target, options):
         *state[:], loss = run(*state, inputs)
         return loss.block_until_ready()
     return step, float
+
+
+def decode(weights, ids):
+    """One compiled function for the prompt, one for a token; the cache has its final size, and is donated."""
+    layers, heads, prompt = models.GPT2_LAYERS, models.GPT2_HEADS, ids.shape[1]
+    total, split = prompt + models.TOKENS, lambda x: x.reshape(*x.shape[:2], heads, -1)
+
+    def read(weights, cache, ids, at):
+        ops, cache, layer = Ops(weights, False), list(cache), iter(range(layers))
+        seen = jnp.arange(total) <= at + jnp.arange(ids.shape[1])[:, None]
+
+        def attention(q, k, v):
+            i = next(layer)
+            for j, new in enumerate((k, v)):
+                cache[2 * i + j] = lax.dynamic_update_slice(cache[2 * i + j], split(new), (0, at, 0, 0))
+            k, v = cache[2 * i : 2 * i + 2]
+            s = jnp.einsum("bqhd,bkhd->bhqk", split(q), k) * k.shape[-1] ** -0.5
+            return jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(jnp.where(seen, s, -1e30), -1), v).reshape(q.shape)
+        rows = lax.dynamic_slice_in_dim(weights["wpe"], at, ids.shape[1])
+        return jnp.argmax(models.gpt_next(ops, ids, rows, attention), -1, keepdims=True), cache
+
+    run = jax.jit(read, donate_argnums=1)
+    state = [jnp.zeros((1, total, heads, weights["wte"].shape[1] // heads), jnp.float32) for _ in range(2 * layers)]
+
+    def call(ids, at):
+        token, state[:] = run(weights, state, ids, jnp.int32(at))
+        return token
+    return (lambda: call(ids, 0).block_until_ready(), lambda token, i: call(token, prompt + i)), lambda token: int(token[0, 0])

@@ -1,13 +1,17 @@
-"""Systems that read ONNX: `ort` (ONNX Runtime) and `openvino`, both f32 throughout. Inference only. The file is what PyTorch exports of
-the same model; it is made in a process of its own when it is missing."""
+"""Systems that read ONNX: `ort` (ONNX Runtime) and `openvino`, both f32 throughout. Inference and decoding only. The files are what PyTorch
+exports of the same models; they are made in a process of their own when they are missing. A generated text has two: one reads the prompt
+and gives the cache, `nk0, nv0, …`; one reads a token, its position and the cache before, `pk0, pv0, …`, and gives the longer one."""
 
 import os
 
 import numpy as np
 
+import models
 
-def path_of(workload, options):
-    return os.path.join(options.data, f"{workload.name}.peers.onnx")
+
+def files(workload, options):
+    parts = ("prefill", "next") if workload.decode else ("",)
+    return [os.path.join(options.data, ".".join(filter(None, (workload.name, part, "peers.onnx")))) for part in parts]
 
 
 def export(workload, weights, inputs, options):
@@ -16,16 +20,58 @@ def export(workload, weights, inputs, options):
 
     ops = of_torch.Ops(workload.run, weights, False).eval()
     given = tuple(torch.from_numpy(value) for value in inputs.values())
-    temporary = path_of(workload, options) + ".new"
-    with torch.no_grad():
-        torch.onnx.export(ops, given, temporary, input_names=list(inputs), output_names=["y"], opset_version=17, dynamo=False)
-    os.replace(temporary, path_of(workload, options))
+    modules = decoding(ops, given[0]) if workload.decode else [(ops, given, list(inputs), ["y"], {})]
+    for path, (module, given, names, outputs, sizes) in zip(files(workload, options), modules):
+        temporary = path + ".new"
+        with torch.no_grad():
+            torch.onnx.export(module, given, temporary, input_names=names, output_names=outputs, dynamic_axes=sizes, opset_version=17, dynamo=False)
+        os.replace(temporary, path)
+
+
+def cache(letter):
+    return [f"{letter}{part}{i}" for i in range(models.GPT2_LAYERS) for part in "kv"]
+
+
+def decoding(ops, ids):
+    """The two modules of a generated text, with examples of their arguments and the names of these and of the results."""
+    import torch
+
+    def read(ids, position, past=None):
+        new = []
+
+        def attention(q, k, v):
+            q, k, v = (ops.heads(x, models.GPT2_HEADS) for x in (q, k, v))
+            if past is not None:
+                k, v = (torch.cat([past[len(new) + i], x], 2) for i, x in enumerate((k, v)))
+            new.extend((k, v))
+            return ops.attend(q, k, v, past is None)
+        return models.gpt_next(ops, ids, position, attention).argmax(-1, keepdim=True), *new
+
+    class Prefill(torch.nn.Module):
+        ops = None
+
+        def forward(self, ids):
+            return read(ids, ops.rows("wpe", ids.shape[1]))
+
+    class Next(torch.nn.Module):
+        def forward(self, tok, pos, *past):
+            return read(tok, ops.take("wpe", pos), past)
+
+    prefill, step = Prefill(), Next()
+    prefill.ops = step.ops = ops
+    prompt = ids.shape[1]
+    width = ops.w("wte").shape[1] // models.GPT2_HEADS
+    past = [torch.zeros(1, models.GPT2_HEADS, prompt, width) for _ in cache("p")]
+    longer = {name: {2: "past"} for name in cache("p")} | {name: {2: "total"} for name in cache("n")}
+    given = (torch.zeros(1, 1, dtype=torch.int64), torch.tensor([prompt]), *past)
+    return [(prefill, (ids,), ["ids"], ["next", *cache("n")], {}), (step, given, ["tok", "pos", *cache("p")], ["next", *cache("n")], longer)]
 
 
 def build(workload, weights, inputs, target, options):
-    if workload.trains or workload.decode:
+    if workload.trains:
         raise NotImplementedError("inference only")
-    return (ort if options.peer == "ort" else openvino)(path_of(workload, options), inputs, options.threads)
+    peer = {"ort": (ort, ort_decode), "openvino": (openvino, openvino_decode)}[options.peer][workload.decode]
+    return peer(*files(workload, options), inputs, options.threads)
 
 
 def version(peer):
@@ -36,13 +82,19 @@ def version(peer):
     return openvino.__version__
 
 
-def ort(path, inputs, threads):
+def ort_session(path, threads):
     import onnxruntime as ort
 
     settings = ort.SessionOptions()
     settings.intra_op_num_threads, settings.inter_op_num_threads = threads, 1
     settings.log_severity_level = 3
-    session = ort.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+
+
+def ort(path, inputs, threads):
+    import onnxruntime as ort
+
+    session = ort_session(path, threads)
     # inputs and the output stay where they are
     binding = session.io_binding()
     values = {name: ort.OrtValue.ortvalue_from_numpy(value) for name, value in inputs.items()}
@@ -64,12 +116,34 @@ def ort(path, inputs, threads):
     return (lambda: state["call"]()), lambda y: y.numpy()
 
 
-def openvino(path, inputs, threads):
+def ort_decode(prefill, step, inputs, threads):
+    import onnxruntime as ort
+
+    prefill, step = ort_session(prefill, threads), ort_session(step, threads)
+    value, prompt = ort.OrtValue.ortvalue_from_numpy, inputs["ids"].shape[1]
+    ids, positions = value(inputs["ids"]), [value(np.array([prompt + i])) for i in range(models.TOKENS)]
+    outputs, past = ["next", *cache("n")], {}
+
+    def read(session, given):
+        token, *new = session.run_with_ort_values(outputs, given)
+        past.update(zip(cache("p"), new))
+        return token
+    start = lambda: read(prefill, {"ids": ids})
+    return (start, lambda token, i: read(step, {"tok": token, "pos": positions[i], **past})), lambda token: token.numpy().item()
+
+
+def openvino_request(model, threads):
     import openvino as ov
 
     settings = {"INFERENCE_PRECISION_HINT": "f32", "EXECUTION_MODE_HINT": "ACCURACY", "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
-    request = ov.Core().compile_model(path, "CPU", settings).create_infer_request()
+                "KV_CACHE_PRECISION": "f32", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
+    return ov.Core().compile_model(model, "CPU", settings).create_infer_request()
+
+
+def openvino(path, inputs, threads):
+    import openvino as ov
+
+    request = openvino_request(path, threads)
     for name, value in inputs.items():
         request.set_tensor(name, ov.Tensor(value, shared_memory=True))
 
@@ -77,3 +151,33 @@ def openvino(path, inputs, threads):
         request.infer()
         return request
     return call, lambda request: np.array(request.get_output_tensor(0).data)
+
+
+def openvino_decode(prefill, step, inputs, threads):
+    """The cache is a state of the second model, which OpenVINO keeps in its own form."""
+    import openvino as ov
+    from openvino._offline_transformations import apply_make_stateful_transformation
+
+    prefill = openvino_request(prefill, threads)
+    step = ov.Core().read_model(step)
+    apply_make_stateful_transformation(step, dict(zip(cache("p"), cache("n"))))
+    step = openvino_request(step, threads)
+    states = {name: state for state in step.query_state() for name in cache("p") if state.name.startswith(name + "n")}
+    ids, prompt = ov.Tensor(inputs["ids"], shared_memory=True), inputs["ids"].shape[1]
+    positions = [ov.Tensor(np.array([prompt + i])) for i in range(models.TOKENS)]
+    token = lambda request: ov.Tensor(np.array(request.get_tensor("next").data).reshape(1, 1))
+
+    def start():
+        prefill.set_tensor("ids", ids)
+        prefill.infer()
+        step.reset_state()
+        for name, state in states.items():
+            state.state = prefill.get_tensor("n" + name[1:])
+        return token(prefill)
+
+    def next_token(last, i):
+        step.set_tensor("tok", last)
+        step.set_tensor("pos", positions[i])
+        step.infer()
+        return token(step)
+    return (start, next_token), lambda token: token.data.item()

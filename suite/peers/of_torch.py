@@ -5,7 +5,8 @@ import torch.nn.functional as F
 
 import models
 
-VERSION = torch.__version__
+def version(peer):
+    return torch.__version__
 
 
 class Ops(torch.nn.Module):
@@ -64,10 +65,14 @@ class Ops(torch.nn.Module):
     def logits(self, name, x):
         return F.linear(x, self.w(name))
 
+    def heads(self, x, heads):
+        return x.view(*x.shape[:2], heads, -1).transpose(1, 2)
+
+    def attend(self, q, k, v, causal):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal).transpose(1, 2).flatten(2)
+
     def attention(self, q, k, v, heads, causal):
-        split = lambda x: x.view(*x.shape[:2], heads, -1).transpose(1, 2)
-        y = F.scaled_dot_product_attention(split(q), split(k), split(v), is_causal=causal)
-        return y.transpose(1, 2).reshape(q.shape)
+        return self.attend(*(self.heads(x, heads) for x in (q, k, v)), causal)
 
     def recurrent(self, kind, x):
         weights = [self.w(name) for name in ("w_ih", "w_hh", "b_ih", "b_hh")]
@@ -121,29 +126,19 @@ def optimizer_of(workload, weights):
     return kind([g for g in groups if g["params"]], lr=o["lr"], betas=o["betas"], fused=True)
 
 
-def decode(weights, ids, layers=12, heads=12, steps=64):
+def decode(weights, ids):
     """Eager; the cache is two tensors for each layer. The call gives the tokens, and the seconds of prompt and steps."""
-    ops = Ops(None, weights, False)
+    ops, layers, heads = Ops(None, weights, False), models.GPT2_LAYERS, models.GPT2_HEADS
     prompt = ids.shape[1]
-    cache = torch.zeros(layers, 2, 1, heads, prompt + steps, ops.w("wte").shape[1] // heads)
+    cache = torch.zeros(layers, 2, 1, heads, prompt + models.TOKENS, ops.w("wte").shape[1] // heads)
 
+    @torch.inference_mode()
     def read(ids, at):
-        x = ops.take("wte", ids) + ops.w("wpe")[at : at + ids.shape[1]]
-        for i in range(layers):
-            def attention(q, k, v):
-                split = lambda x: x.view(*x.shape[:2], heads, -1).transpose(1, 2)
-                end = at + x.shape[1]
-                cache[i, 0, :, :, at:end], cache[i, 1, :, :, at:end] = split(k), split(v)
-                y = F.scaled_dot_product_attention(split(q), cache[i, 0, :, :, :end], cache[i, 1, :, :, :end], is_causal=at == 0)
-                return y.transpose(1, 2).reshape(q.shape)
-            x = models.gpt_block(ops, f"h{i}.", x, attention)
-        return ops.logits("wte", ops.layer_norm("lnf", x, 1e-5)[:, -1]).argmax(-1, keepdim=True)
+        end, layer = at + ids.shape[1], iter(cache)
 
-    def start():
-        with torch.inference_mode():
-            return read(ids, 0)
-
-    def step(token, i):
-        with torch.inference_mode():
-            return read(token, prompt + i)
-    return (start, step), int
+        def attention(q, k, v):
+            past = next(layer)
+            past[0, :, :, at:end], past[1, :, :, at:end] = ops.heads(k, heads), ops.heads(v, heads)
+            return ops.attend(ops.heads(q, heads), past[0, :, :, :end], past[1, :, :, :end], at == 0)
+        return models.gpt_next(ops, ids, ops.w("wpe")[at:end], attention).argmax(-1, keepdim=True)
+    return (lambda: read(ids, 0), lambda token, i: read(token, prompt + i)), int
