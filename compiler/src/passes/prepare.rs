@@ -85,6 +85,14 @@ struct Cutter<'a> {
 
 impl Cutter<'_> {
     fn function(&mut self, function: &Function) {
+        if function.kind == FunctionKind::Kernel && function.name != self.graph.entry().name {
+            // Nothing is called in it, and nothing moves out of it.
+            for (node, _) in function.nodes() {
+                self.new.inherit(&function.name, node, self.old.origin(&function.name, node));
+            }
+            self.result.insert_from(self.graph, &function.name);
+            return;
+        }
         let (expanded, origin) = self.expand(function);
         let args = self.weights.args(function);
         let entry = function.name == self.graph.entry().name;

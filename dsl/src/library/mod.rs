@@ -98,10 +98,8 @@ pub(crate) fn library() -> &'static Library {
         let definitions = DEFINITIONS.iter().map(|&(_, text)| (text, false));
         let signatures = SIGNATURES.iter().map(|&(_, text)| text).chain([OF_SETTINGS]).map(|text| (text, true));
         let mut library = Library { items: vec![], names: IndexMap::new(), settings: IndexMap::new() };
-        let mut file = 0;
-        for (text, is_signature) in definitions.chain(signatures) {
+        for ((text, is_signature), file) in definitions.chain(signatures).zip(0..) {
             let source = SourceId(LIBRARY - file);
-            file += 1;
             let found = headers(text);
             for (i, &(start, name)) in found.iter().enumerate() {
                 let end = found.get(i + 1).map_or(text.len(), |(next, _)| *next);
