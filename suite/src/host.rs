@@ -15,6 +15,11 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// The bytes of the last cache before the memory, as far as the system says it.
+pub fn last_level_cache() -> Option<usize> {
+    system::last_level_cache()
+}
+
 /// The largest resident memory so far, in MiB.
 pub fn peak_memory() -> Option<f64> {
     system::peak_memory()
@@ -55,6 +60,15 @@ mod system {
         choose(&cores).into_iter().all(|core| chosen.set(core).is_ok()) && sched_setaffinity(this, &chosen).is_ok()
     }
 
+    pub fn last_level_cache() -> Option<usize> {
+        let size = |index: usize| {
+            let path = format!("/sys/devices/system/cpu/cpu0/cache/index{index}/size");
+            let text = std::fs::read_to_string(path).ok()?;
+            Some(text.trim().strip_suffix('K')?.parse::<usize>().ok()? << 10)
+        };
+        (0..).map_while(size).last()
+    }
+
     pub fn peak_memory() -> Option<f64> {
         let status = std::fs::read_to_string("/proc/self/status").ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -79,6 +93,10 @@ mod system {
 
     pub fn pin(_: &dyn Fn(&[usize]) -> Vec<usize>) -> bool {
         false
+    }
+
+    pub fn last_level_cache() -> Option<usize> {
+        None
     }
 
     pub fn peak_memory() -> Option<f64> {

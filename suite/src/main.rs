@@ -11,6 +11,7 @@ mod data;
 mod draw;
 mod generate;
 mod host;
+mod intrinsics;
 mod peak;
 mod reference;
 mod row;
@@ -100,6 +101,14 @@ enum Verb {
         #[command(flatten)]
         options: Options,
     },
+    /// Time elementwise functions and layer norm beside the same written by hand with AVX-512 or AVX2, on one thread and on all
+    Intrinsics {
+        /// The workloads [default: all that are written by hand]
+        #[arg(value_name = "NAME", value_parser = workload_named)]
+        workloads: Vec<&'static Workload>,
+        #[command(flatten)]
+        options: Options,
+    },
     /// The names of all workloads
     List,
     #[command(hide = true)]
@@ -133,6 +142,7 @@ fn main() -> ExitCode {
         Some(Verb::Compare { before, after }) => compare(&before, &after),
         Some(Verb::Contention { options }) => contention(&options),
         Some(Verb::Peak { options }) => peak(&options),
+        Some(Verb::Intrinsics { workloads, options }) => intrinsics(&workloads, &options),
         Some(Verb::List) => {
             ALL.iter().for_each(|workload| println!("{}", workload.name));
             Ok(ExitCode::SUCCESS)
@@ -220,6 +230,36 @@ fn peak(options: &Options) -> Outcome<ExitCode> {
             println!("{}", serde_json::to_string(&peak)?);
         } else {
             println!("{:<14} {} threads {:>8.1} {}", peak.what, peak.threads, peak.rate, peak.unit);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn intrinsics(workloads: &[&'static Workload], options: &Options) -> Outcome<ExitCode> {
+    let settings = options.settings();
+    if settings.threads < host::cores() {
+        host::pin(settings.threads);
+    }
+    let mut chosen = or_all(workloads);
+    chosen.retain(|workload| !workloads.is_empty() || intrinsics::is_written(workload));
+    let mut counts = vec![1, settings.threads];
+    counts.dedup();
+    if !options.json {
+        println!(
+            "{:<21} {:>7} {:>10} {:>10}  hand / dlc: above 1, dlc is faster",
+            "workload", "threads", "dlc ms", "hand ms"
+        );
+    }
+    for workload in chosen {
+        generate::complete(workload, &settings.folder, false)?;
+        for &threads in &counts {
+            let result = intrinsics::measure(workload, &Settings { threads, ..settings.clone() })?;
+            if options.json {
+                println!("{}", serde_json::to_string(&result)?);
+            } else {
+                let intrinsics::Comparison { workload, instructions, dlc_ms, hand_ms, ratio, .. } = result;
+                println!("{workload:<21} {threads:>7} {dlc_ms:>10.4} {hand_ms:>10.4}  {ratio:.2} ({instructions})");
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
