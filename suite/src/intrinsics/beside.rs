@@ -1,6 +1,7 @@
 //! dlc beside what is written by hand, on the same operands, alternating.
 
 use dlc::Compiler;
+use dlc::bench::timing::{Limits, measure, quantile};
 
 use super::hand::{Form, Hand};
 use super::set::Set;
@@ -10,7 +11,6 @@ use crate::check::deviation;
 use crate::host;
 use crate::settings::Settings;
 use crate::subject;
-use crate::timing::{Limits, measure, quantile};
 use crate::workload::Workload;
 
 /// What is written by hand of a workload.
@@ -52,11 +52,12 @@ pub fn run(workload: &Workload, settings: &Settings) -> Outcome<Comparison> {
         of_dlc.push(quantile(&measure(limits, || dlc.call().map(|()| None))?.ms, 0.5));
         // the threads that wait in a loop end with the round, and leave the cores to dlc
         let samples = hand.with(set, threads, |call| {
-            measure(limits, || {
+            measure::<std::convert::Infallible>(limits, || {
                 call();
                 Ok(None)
             })
-        })??;
+        })?;
+        let Ok(samples) = samples;
         by_hand.push(quantile(&samples.ms, 0.5));
     }
     let (dlc_ms, hand_ms) = (quantile(&of_dlc, 0.0), quantile(&by_hand, 0.0));
