@@ -112,6 +112,17 @@ pub fn expm1(b: &mut KernelBuilder, x: Val) -> Val {
     tiny_is_itself(b, x, result)
 }
 
+/// `e^x - 1` for `x <= 0`, where nothing overflows, exact near 0 as well.
+fn expm1_of_negative(b: &mut KernelBuilder, x: Val) -> Val {
+    let ty = float_type(b, x);
+    let (low, one) = (b.float(ty, if ty.elem == Elem::F32 { -18.0 } else { -38.0 }), b.float(ty, 1.0));
+    let x = b.binary(Binary::Max, low, x);
+    let (n, e) = reduce(b, x, None);
+    let scale = power_of_two(b, n);
+    let shift = b.sub(scale, one);
+    b.fma(scale, e, shift)
+}
+
 /// `x` itself if it is so small that `f(x) = x` to the last bit; keeps -0 and denormals.
 pub(super) fn tiny_is_itself(b: &mut KernelBuilder, x: Val, result: Val) -> Val {
     let ty = b.ty(x);
@@ -127,11 +138,12 @@ pub fn tanh(b: &mut KernelBuilder, x: Val) -> Val {
     let size = b.unary(Unary::Abs, x);
     let minus_two = b.float(ty, -2.0);
     let doubled = b.mul(size, minus_two);
-    // -e / (e + 2) with e = exp(-2 |x|) - 1 in (-1, 0].
-    let e = expm1(b, doubled);
+    // |e| / (e + 2) with e = exp(-2 |x|) - 1 in (-1, 0].
+    let e = expm1_of_negative(b, doubled);
     let two = b.float(ty, 2.0);
     let denominator = b.add(e, two);
-    let numerator = b.unary(Unary::Neg, e);
+    // |e| and not -e: e may be 0 of either sign.
+    let numerator = b.unary(Unary::Abs, e);
     let result = b.div(numerator, denominator);
     copy_sign(b, result, x)
 }
