@@ -7,8 +7,9 @@ use dlc_compiler::program::{LaunchObserver, Launched};
 use serde::Serialize;
 
 use super::Subject;
-use super::peak::Peak;
+use super::peak::{Bound, Peak};
 use super::places::{Line, Place, Places, StepLaunch, shown};
+use super::report::Rates;
 use crate::Error;
 
 /// Steps that are watched at most; their times by launch are kept.
@@ -36,18 +37,10 @@ pub struct Row {
     pub ms: f64,
     /// The part of the step.
     pub share: f64,
-    /// Floating-point operations of a step.
-    pub flops: u64,
-    /// In 10⁹ a second.
-    pub gflops: f64,
-    /// Bytes that are read and written in a step, each element once in each call.
-    pub bytes: u64,
-    /// In 10⁹ a second.
-    pub gbs: f64,
-    /// The least time for this work by the time that it took.
-    pub roofline: f64,
-    /// What the roofline is: `compute` or `memory`.
-    pub bound: &'static str,
+    /// Of its floating-point operations in a step, and of the bytes that it reads and writes in a step, each element once in each
+    /// call.
+    #[serde(flatten)]
+    pub rates: Rates,
 }
 
 /// Where the time of a step goes.
@@ -194,12 +187,7 @@ impl Group {
             launches: 0,
             ms: 0.0,
             share: 0.0,
-            flops: 0,
-            gflops: 0.0,
-            bytes: 0,
-            gbs: 0.0,
-            roofline: 0.0,
-            bound: "",
+            rates: Rates::default(),
         };
         Group { row, lines: place.lines.clone(), bounds: [0.0; 2] }
     }
@@ -210,17 +198,17 @@ impl Group {
         let bound = peak.bound(flops as f64, bytes as f64);
         self.bounds[usize::from(bound.by == "memory")] += bound.ms * calls as f64;
         self.row.calls += calls;
-        self.row.flops = self.row.flops.saturating_add(flops.saturating_mul(calls));
-        self.row.bytes = self.row.bytes.saturating_add(bytes.saturating_mul(calls));
+        let rates = &mut self.row.rates;
+        rates.flops = rates.flops.saturating_add(flops.saturating_mul(calls));
+        rates.bytes = rates.bytes.saturating_add(bytes.saturating_mul(calls));
     }
 
     /// The row, of a step of so many milliseconds.
     fn close(self, step_ms: f64) -> Row {
         let Group { row, bounds: [compute, memory], .. } = self;
-        let rate = |count: u64| if row.ms > 0.0 { count as f64 / row.ms / 1e6 } else { 0.0 };
-        let bound = if compute >= memory { "compute" } else { "memory" };
-        let roofline = if row.ms > 0.0 { (compute + memory) / row.ms } else { 0.0 };
-        Row { share: row.ms / step_ms, gflops: rate(row.flops), gbs: rate(row.bytes), roofline, bound, ..row }
+        let bound = Bound { ms: compute + memory, by: if compute >= memory { "compute" } else { "memory" } };
+        let rates = Rates::of(bound, row.rates.flops, row.rates.bytes, row.ms);
+        Row { share: row.ms / step_ms, rates, ..row }
     }
 }
 
@@ -252,11 +240,16 @@ mod tests {
         let profile = Profile::of(&places, &peak, watched, &[2, 1, 1, 1]);
         assert_eq!((profile.steps, profile.rows.len()), (2, 2));
         let [a, b] = &profile.rows[..] else { panic!("{profile:?}") };
-        assert_eq!((&*a.what, &*a.place, a.calls, a.launches, a.flops), ("a", "m.dl:1", 3, 3, 12_000_000));
-        assert_eq!((&*b.what, b.calls, b.launches, b.bytes), ("b", 1, 2, 1_000_000));
-        assert_eq!((&*a.kernels[0], b.kernels.len(), a.bound, b.bound), ("a", 2, "compute", "memory"));
+        assert_eq!((&*a.what, &*a.place, a.calls, a.launches, a.rates.flops), ("a", "m.dl:1", 3, 3, 12_000_000));
+        assert_eq!((&*b.what, b.calls, b.launches, b.rates.bytes), ("b", 1, 2, 1_000_000));
+        assert_eq!((&*a.kernels[0], b.kernels.len(), a.rates.bound, b.rates.bound), ("a", 2, "compute", "memory"));
         let close = |x: f64, y: f64| (x - y).abs() < 1e-9;
-        assert!(close(a.ms, 16.0) && close(a.share, 0.64) && close(a.roofline, 12.0 / 16.0) && close(b.roofline, 0.25));
-        assert!(close(profile.kernels_ms, 20.0) && close(profile.outside_ms, 5.0) && close(b.gbs, 0.25));
+        assert!(
+            close(a.ms, 16.0)
+                && close(a.share, 0.64)
+                && close(a.rates.roofline, 12.0 / 16.0)
+                && close(b.rates.roofline, 0.25)
+        );
+        assert!(close(profile.kernels_ms, 20.0) && close(profile.outside_ms, 5.0) && close(b.rates.gbs, 0.25));
     }
 }

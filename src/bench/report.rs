@@ -4,7 +4,7 @@ use dlc_dsl::Request;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::peak::Peak;
+use super::peak::{Bound, Peak};
 use super::timing::{Samples, quantile};
 use crate::model::argument;
 use crate::{Compiler, Error, Model, inspect};
@@ -108,29 +108,28 @@ impl Times {
 }
 
 /// Rates, and what part of the machine's they are.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Rates {
-    /// Operations of products and convolutions in a step of the model as it is written, as `dlc summary` counts them; two for each
-    /// multiplication and addition. Of a program without these, all its operations.
+    /// Floating-point operations, two for each multiplication and addition.
     pub flops: u64,
-    /// These in 10⁹ a second, at the median.
+    /// These in 10⁹ a second.
     pub gflops: f64,
-    /// Bytes that a step has to read of its inputs and weights, and to write of its outputs and updates.
+    /// Bytes that are read and written.
     pub bytes: u64,
-    /// These in 10⁹ a second, at the median.
+    /// These in 10⁹ a second.
     pub gbs: f64,
-    /// The part of the roofline: the least time that the machine could take for these operations and bytes, by the median.
+    /// The part of the roofline: the least time that the machine could take for these operations and bytes, by the time that it took.
     pub roofline: f64,
     /// What the roofline is: `compute` or `memory`.
     pub bound: &'static str,
 }
 
 impl Rates {
-    /// For steps of so many milliseconds.
-    pub fn new(peak: &Peak, flops: u64, bytes: u64, ms: f64) -> Rates {
-        let bound = peak.bound(flops as f64, bytes as f64);
-        let rate = |count: u64| count as f64 / ms / 1e6;
-        Rates { flops, gflops: rate(flops), bytes, gbs: rate(bytes), roofline: bound.ms / ms, bound: bound.by }
+    /// For what took so many milliseconds; zero if it took none.
+    pub fn of(bound: Bound, flops: u64, bytes: u64, ms: f64) -> Rates {
+        let per_ms = |x: f64| if ms > 0.0 { x / ms } else { 0.0 };
+        let rate = |count: u64| per_ms(count as f64) / 1e6;
+        Rates { flops, gflops: rate(flops), bytes, gbs: rate(bytes), roofline: per_ms(bound.ms), bound: bound.by }
     }
 }
 
@@ -152,7 +151,8 @@ pub struct Report {
     pub samples: usize,
     /// Steps in each sample, which is their mean.
     pub steps_per_sample: usize,
-    /// Rates of a step.
+    /// Rates of a step at the median: of the operations of products and convolutions of the model as it is written, as `dlc summary`
+    /// counts them, or without these of all its operations; and of the bytes that it has to read and write.
     pub rates: Rates,
     /// What the machine can do at most.
     pub peak: Peak,

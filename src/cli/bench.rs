@@ -160,7 +160,8 @@ fn measure(
     let peak = before.or(peak()?);
     let work = subject.work();
     let flops = if work.products > 0 { work.products } else { work.flops };
-    let rates = Rates::new(&peak, flops, work.read.saturating_add(work.written), times.median);
+    let bytes = work.read.saturating_add(work.written);
+    let rates = Rates::of(peak.bound(flops as f64, bytes as f64), flops, bytes, times.median);
     let compile_ms = subject.timings().stages.iter().map(|(name, ms)| ((*name).to_owned(), *ms)).collect();
     let report = Report {
         v: VERSION,
@@ -283,9 +284,9 @@ fn cells(row: &Row) -> Vec<String> {
         format!("x{}", row.calls),
         table::time(row.ms),
         table::percent(row.share),
-        rate(row.gflops),
-        rate(row.gbs),
-        format!("{} {}", table::percent(row.roofline), row.bound),
+        rate(row.rates.gflops),
+        rate(row.rates.gbs),
+        format!("{} {}", table::percent(row.rates.roofline), row.rates.bound),
     ]
 }
 
