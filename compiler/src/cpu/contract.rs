@@ -1,11 +1,11 @@
 //! Contractions: `C[m, n] = Σ_k A(m, k) · B(k, n)`, fused with the producers of A and B and the consumers of C into one kernel.
 //!
 //! The method is that of Goto and van de Geijn. A chunk computes a block of C. It packs a block of B into scratch memory, in
-//! panels as wide as the register tile, and then panels of A one by one, with a callback per element: this is where strides,
-//! convolution windows and fused prologues are handled. Where loads do not broadcast, elements of A are replicated to a full
-//! register; A's panel stays in the first-level cache while the panels of B stream past. The register tile runs over the panels,
-//! adding to a block of accumulators, which are finally passed, in vectors along n, to the epilogue. Panels are padded, so that
-//! neither the tile nor the packing of whole panels has remainders.
+//! panels as wide as the register tile, and then panels of A one by one, with a callback per element, which handles strides and
+//! windows; or tiles read an operand where it is, if its elements are at regular distances. Where loads do not broadcast, elements
+//! of A are replicated to a full register; A's panel stays in the first-level cache while the panels of B stream past. The register
+//! tile runs over the panels, and its sums, after the last block of k, are passed to the epilogue, in vectors along n. Packed panels
+//! have room for whole tiles, so that a tile has no remainders.
 //!
 //! Every element of C is a sum of `fma` chains over ascending k, each starting at 0 and as long as the depth of a block: that
 //! limits the error of long sums. Its bits depend on A, B and the sizes, not on how rows and columns are blocked or the work is
@@ -119,15 +119,15 @@ pub fn contract(
     }
     let (rows, columns, depth) = blocking.block;
     let (tile_rows, tile_columns) = blocking.tile;
-    let panels = |b: &mut KernelBuilder, is_packed: bool, elements: usize, panels: Panels| {
-        is_packed.then(|| Panels { buf: b.scratch(dtype, elements), ..panels })
-    };
-    let pitch = blocking.pitch();
-    let nowhere = Buf(0);
-    let of_left = Panels { buf: nowhere, tile: tile_rows, pitch, size: m, run: m, copies: blocking.copies };
-    let of_left = panels(b, left.is_packed(), pitch * depth * blocking.copies, of_left);
-    let of_right = Panels { buf: nowhere, tile: tile_columns, pitch: tile_columns, size: n, run, copies: 1 };
-    let of_right = panels(b, right.is_packed(), columns * depth, of_right);
+    let (pitch, copies) = (blocking.pitch(), blocking.copies);
+    let of_left = left.is_packed().then(|| {
+        let buf = b.scratch(dtype, pitch * depth * copies);
+        Panels { buf, tile: tile_rows, pitch, size: m, run: m, copies }
+    });
+    let of_right = right.is_packed().then(|| {
+        let buf = b.scratch(dtype, columns * depth);
+        Panels { buf, tile: tile_columns, pitch: tile_columns, size: n, run, copies: 1 }
+    });
     // Sums of one block of k are passed on tile by tile, those of several when the last one was added.
     let is_deep = k > depth;
     let (sum_rows, sum_pitch) = if is_deep { (rows, columns) } else { blocking.tile };

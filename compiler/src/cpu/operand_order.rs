@@ -33,15 +33,13 @@ impl OperandOrder {
             return None;
         }
         let ExprKind::Read { source, offset, .. } = nests.exprs.get(output.expr) else { return None };
-        let (read, written) = (by_stride(offset, &nest.extents)?, by_stride(&output.offset, &nest.extents)?);
+        let written = by_stride(&output.offset, &nest.extents)?;
         let elements = |source: Source| nests.sources[source].ty.shape.elements();
-        let all = volume(&nest.extents);
-        if elements(*source) != all || elements(output.source) != all {
+        if elements(output.source) != volume(&nest.extents) || !offset.is_affine() || offset.constant != 0 {
             return None;
         }
-        let sizes = read.iter().map(|&axis| nest.extents[axis]).collect();
-        let position = |axis: &usize| read.iter().position(|a| a == axis).expect("both are all axes");
-        Some((*source, OperandOrder { sizes, order: written.iter().map(position).collect() }))
+        let axes: Vec<_> = written.iter().map(|&axis| (nest.extents[axis], offset.coefficient(axis))).collect();
+        Some((*source, OperandOrder::by_distance(&axes, elements(*source))?))
     }
 
     /// The order of some axes, given as their sizes and the distances of their neighbours in a tensor of so many elements; `None`

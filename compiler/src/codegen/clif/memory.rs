@@ -173,23 +173,24 @@ impl Lowering<'_, '_> {
         size: i64,
         body: impl FnMut(&mut Self, Value, Value),
     ) {
-        if self.kernel.ty(active).elem == Elem::Bool {
-            return self.each_where(access, active, ty, size, body);
+        let (value, constant) = self.index(access.index);
+        let from = self.address(access.buf, (value, constant.wrapping_add(access.offset)), size);
+        let (start, step) = (self.b.ins().iadd_imm_s(from.0, from.1), access.stride * size);
+        match self.kernel.ty(active).elem {
+            Elem::Bool => self.each_where((start, step), active, ty, size, body),
+            _ => self.each_of_first((start, step), active, ty, size, body),
         }
-        self.each_of_first(access, active, ty, size, body);
     }
 
     /// The same for the lanes in which a mask holds, one branch after the other.
     fn each_where(
         &mut self,
-        access: &Access,
+        (start, step): (Value, i64),
         mask: Val,
         ty: Ty,
         size: i64,
         mut body: impl FnMut(&mut Self, Value, Value),
     ) {
-        let (value, constant) = self.index(access.index);
-        let from = self.address(access.buf, (value, constant.wrapping_add(access.offset)), size);
         let lanes = (ty.lanes > 1).then(|| self.mask(mask, false));
         for lane in 0..ty.lanes {
             let holds = match &lanes {
@@ -200,7 +201,7 @@ impl Lowering<'_, '_> {
             self.b.ins().brif(holds, then, &[], done, &[]);
             self.b.switch_to_block(then);
             let offset = self.b.ins().iconst(types::I64, i64::from(lane) * size);
-            let at = self.b.ins().iadd_imm_s(from.0, from.1.wrapping_add(i64::from(lane) * access.stride * size));
+            let at = self.b.ins().iadd_imm_s(start, i64::from(lane).wrapping_mul(step));
             body(self, offset, at);
             self.b.ins().jump(done, &[]);
             self.b.switch_to_block(done);
@@ -210,7 +211,7 @@ impl Lowering<'_, '_> {
     /// The same for a number of the first lanes, in a loop.
     fn each_of_first(
         &mut self,
-        access: &Access,
+        (start, step): (Value, i64),
         active: Val,
         ty: Ty,
         size: i64,
@@ -219,9 +220,6 @@ impl Lowering<'_, '_> {
         let active = self.scalar(active);
         let most = self.b.ins().iconst(types::I64, i64::from(ty.lanes));
         let active = self.b.ins().smin(active, most);
-        let (value, constant) = self.index(access.index);
-        let from = self.address(access.buf, (value, constant.wrapping_add(access.offset)), size);
-        let start = self.b.ins().iadd_imm_s(from.0, from.1);
         let header = self.b.create_block();
         let exit = self.b.create_block();
         for _ in 0..2 {
@@ -235,7 +233,7 @@ impl Lowering<'_, '_> {
         let offset = self.b.ins().ishl_imm_u(lane, i64::from(size.trailing_zeros()));
         body(self, offset, at);
         let lane = self.b.ins().iadd_imm_s(lane, 1);
-        let at = self.b.ins().iadd_imm_s(at, access.stride * size);
+        let at = self.b.ins().iadd_imm_s(at, step);
         let more = self.b.ins().icmp(IntCC::SignedLessThan, lane, active);
         self.b.ins().brif(more, header, &args(&[lane, at]), exit, &[]);
         self.b.switch_to_block(exit);
