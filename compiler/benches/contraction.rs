@@ -6,7 +6,7 @@
 mod roofline;
 
 use dlc_compiler::codegen::Native;
-use dlc_compiler::cpu::contract::{Blocking, Contiguous, OperandSource, Producer, Sizes, contract};
+use dlc_compiler::cpu::contract::{Blocking, Contiguous, OperandSource, PackedOperand, Sizes, contract};
 use dlc_compiler::kernel::{Access, AccessMode, Kernel, KernelBuilder};
 use dlc_compiler::machine::Target;
 use dlc_ir::DType;
@@ -77,7 +77,7 @@ fn product(target: Target, dtype: DType, m: usize, n: usize, k: usize, left: boo
     contract(
         &mut b,
         &plan,
-        OperandSource::Packed(Producer {
+        OperandSource::Packed(PackedOperand {
             contiguous: along(left),
             load: &mut |b, at, lanes, active| {
                 let (row, pitch) = if left { (at.k, m) } else { (at.row, k) };
@@ -87,7 +87,7 @@ fn product(target: Target, dtype: DType, m: usize, n: usize, k: usize, left: boo
                 b.load_access(Access { buf: x, index: offset, offset: 0, stride: 1, active }, lanes)
             },
         }),
-        OperandSource::Packed(Producer {
+        OperandSource::Packed(PackedOperand {
             contiguous: along(!right),
             load: &mut |b, at, lanes, active| {
                 let (row, pitch) = if right { (at.row, k) } else { (at.k, n) };

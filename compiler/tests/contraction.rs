@@ -3,7 +3,7 @@
 mod support;
 
 use dlc_compiler::cpu::contract::{
-    Blocking, Contiguous, OperandElement, OperandSource, Place, Producer, Sizes, contract,
+    Blocking, Contiguous, OperandElement, OperandSource, PackedOperand, Sizes, StridedOperand, contract,
 };
 use dlc_compiler::kernel::{Access, AccessMode, Binary, Elem, KernelBuilder, Ty, Val};
 use dlc_compiler::machine::Machine;
@@ -53,8 +53,8 @@ fn check_on(machine: &Machine, dtype: DType, sizes: [usize; 4], left: Contiguous
     contract(
         &mut b,
         &plan,
-        OperandSource::Packed(Producer { contiguous: left, load: &mut side(left, x, m) }),
-        OperandSource::Packed(Producer { contiguous: right, load: &mut side(right, y, n) }),
+        OperandSource::Packed(PackedOperand { contiguous: left, load: &mut side(left, x, m) }),
+        OperandSource::Packed(PackedOperand { contiguous: right, load: &mut side(right, y, n) }),
         &mut |b, at, value, active| {
             let lanes = b.ty(value).lanes;
             let plus = Access { buf: bias, index: at.column, offset: 0, stride: 1, active };
@@ -154,9 +154,9 @@ fn check_in_place(machine: &Machine, dtype: DType, [batch, tiles, panels, k]: [u
     };
     let index = &mut |b: &mut KernelBuilder, at: OperandElement| row_major(b, at);
     let left = if machine.broadcasts {
-        OperandSource::InPlace(Place { buf: x, pitch: k, step: 1, index })
+        OperandSource::InPlace(StridedOperand { buf: x, row_stride: k, k_stride: 1, index })
     } else {
-        OperandSource::Packed(Producer { contiguous: Contiguous::K, load })
+        OperandSource::Packed(PackedOperand { contiguous: Contiguous::K, load })
     };
     let in_panels = &mut |b: &mut KernelBuilder, at: OperandElement| {
         let (panel, column) = (b.div_floor(at.row, columns as i64), b.modulo(at.row, columns as i64));
@@ -167,7 +167,7 @@ fn check_in_place(machine: &Machine, dtype: DType, [batch, tiles, panels, k]: [u
         let line = b.mul_const(line, columns as i64);
         b.add(line, column)
     };
-    let right = OperandSource::InPlace(Place { buf: y, pitch: 1, step: columns, index: in_panels });
+    let right = OperandSource::InPlace(StridedOperand { buf: y, row_stride: 1, k_stride: columns, index: in_panels });
     contract(&mut b, &plan, left, right, &mut |b, at, value, active| {
         assert!(active.is_none(), "all tiles are whole");
         let line = b.mul_const(at.batch, m as i64);

@@ -22,7 +22,7 @@ use dlc_ir::DType;
 use crate::kernel::build::KernelBuilder;
 use crate::kernel::ir::{Binary, Buf, Compare, Elem, Ty, Val};
 use pack::{Packing, Panels};
-use tile::{Strip, Sums};
+use tile::{StridedView, Sums};
 
 /// An element of A or B.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +52,7 @@ pub enum Contiguous {
 pub type LoadFn<'a> = dyn FnMut(&mut KernelBuilder, OperandElement, u8, Option<Val>) -> Val + 'a;
 
 /// Produces the elements of an operand that is packed.
-pub struct Producer<'a> {
+pub struct PackedOperand<'a> {
     pub contiguous: Contiguous,
     pub load: &'a mut LoadFn<'a>,
 }
@@ -62,27 +62,32 @@ pub type IndexFn<'a> = dyn FnMut(&mut KernelBuilder, OperandElement) -> Val + 'a
 
 /// An operand that tiles read where it is: for all rows, or columns, of a tile, and all positions of a sum, elements are at the same
 /// distances.
-pub struct Place<'a> {
+pub struct StridedOperand<'a> {
     pub buf: Buf,
     /// Elements from one row of A, or column of B, to the next; 1 for B.
-    pub pitch: usize,
+    pub row_stride: usize,
     /// Elements from one position in the sum to the next.
-    pub step: usize,
+    pub k_stride: usize,
     pub index: &'a mut IndexFn<'a>,
 }
 
-impl Place<'_> {
-    fn strip(&mut self, b: &mut KernelBuilder, first: OperandElement) -> Strip {
-        Strip { buf: self.buf, base: (self.index)(b, first), pitch: self.pitch, step: self.step }
+impl StridedOperand<'_> {
+    fn view(&mut self, b: &mut KernelBuilder, first: OperandElement) -> StridedView {
+        StridedView {
+            buf: self.buf,
+            base: (self.index)(b, first),
+            row_stride: self.row_stride,
+            k_stride: self.k_stride,
+        }
     }
 }
 
 /// Where tiles find the elements of A or B.
 pub enum OperandSource<'a> {
     /// In panels, into which each block is packed first.
-    Packed(Producer<'a>),
+    Packed(PackedOperand<'a>),
     /// In the operand itself. All tiles must be whole, and loads must broadcast if it is A.
-    InPlace(Place<'a>),
+    InPlace(StridedOperand<'a>),
 }
 
 impl OperandSource<'_> {
@@ -157,25 +162,25 @@ pub fn contract(
                 let row = b.add(row, above);
                 let rows_left = left_over(b, row, m);
                 let a = match &mut left {
-                    OperandSource::InPlace(place) => place.strip(b, OperandElement { batch, row, k: start }),
+                    OperandSource::InPlace(operand) => operand.view(b, OperandElement { batch, row, k: start }),
                     OperandSource::Packed(side) => {
                         let panels = of_left.expect("A is packed");
                         packing.panel(b, panels, zero, (row, rows_left), side);
-                        let step = panels.pitch * panels.copies;
-                        Strip { buf: panels.buf, base: zero, pitch: panels.copies, step }
+                        let k_stride = panels.pitch * panels.copies;
+                        StridedView { buf: panels.buf, base: zero, row_stride: panels.copies, k_stride }
                     }
                 };
                 b.repeat(zero, column_tiles, 1, |b, j| {
                     let before = b.mul_const(j, tile_columns as i64);
                     let column = b.add(column, before);
                     let bb = match &mut right {
-                        OperandSource::InPlace(place) => {
-                            place.strip(b, OperandElement { batch, row: column, k: start })
+                        OperandSource::InPlace(operand) => {
+                            operand.view(b, OperandElement { batch, row: column, k: start })
                         }
                         OperandSource::Packed(_) => {
                             let base = b.mul_const(before, depth as i64);
                             let buf = of_right.expect("B is packed").buf;
-                            Strip { buf, base, pitch: 1, step: tile_columns }
+                            StridedView { buf, base, row_stride: 1, k_stride: tile_columns }
                         }
                     };
                     let mut sums = Sums { buf: acc, base: zero, pitch: sum_pitch };

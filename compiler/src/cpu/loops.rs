@@ -2,11 +2,11 @@
 
 mod padding;
 mod reduce;
-mod squares;
+mod transpose;
 
 use dlc_ir::compute::Combine;
 pub(crate) use padding::leave_out_padding;
-pub(crate) use squares::Squares;
+pub(crate) use transpose::TransposedReads;
 
 use super::tiling::{Tiling, VectorAxis, most_chunks};
 use super::vectorize::Elements;
@@ -286,8 +286,8 @@ impl LoopEmitter<'_> {
             None => {
                 // The remainder of a row is read lane by lane.
                 let is_whole = points.iter().all(|point| matches!(point.lane, Some((_, _, None))));
-                let squares = self.plan.squares.as_ref().filter(|_| is_whole);
-                let known = squares.map_or_else(Vec::new, |squares| self.squares(b, elements, squares, points));
+                let reads = self.plan.transposed.as_ref().filter(|_| is_whole);
+                let known = reads.map_or_else(Vec::new, |reads| self.transposed(b, elements, reads, points));
                 for (i, point) in points.iter().enumerate() {
                     point.enter(elements, self.plan.lanes, |elements| {
                         known.iter().for_each(|(read, vectors)| elements.set(*read, vectors[i]));

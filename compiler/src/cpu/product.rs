@@ -4,7 +4,8 @@ use dlc_ir::ScalarOp;
 use dlc_ir::compute::Combine;
 
 use super::contract::{
-    self, Blocking, Contiguous, IndexFn, LoadFn, OperandElement, OperandSource, Place, Producer, Sizes, contract,
+    self, Blocking, Contiguous, IndexFn, LoadFn, OperandElement, OperandSource, PackedOperand, Sizes, StridedOperand,
+    contract,
 };
 use super::loops::{self, Launch};
 use super::operand_order::OperandOrder;
@@ -163,8 +164,10 @@ pub(crate) fn lower(
         (product.right, 2, &mut right_index, &mut right_load),
     ]
     .map(|(factor, group, index, load)| match in_place(nest, exprs, &product, factor, group) {
-        Some((pitch, step)) => OperandSource::InPlace(Place { buf: buffer(factor), pitch, step, index }),
-        None => OperandSource::Packed(Producer { contiguous: along(nest, exprs, &product, factor, group), load }),
+        Some((row_stride, k_stride)) => {
+            OperandSource::InPlace(StridedOperand { buf: buffer(factor), row_stride, k_stride, index })
+        }
+        None => OperandSource::Packed(PackedOperand { contiguous: along(nest, exprs, &product, factor, group), load }),
     });
     let mut store = |b: &mut KernelBuilder, cell: contract::Cell, value: Val, active: Option<Val>| {
         let mut positions = unflatten(b, nest, &product.axes[0], cell.batch);

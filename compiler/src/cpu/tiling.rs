@@ -4,7 +4,7 @@
 use dlc_ir::DType;
 use dlc_ir::compute::Combine;
 
-use super::loops::Squares;
+use super::loops::TransposedReads;
 use crate::kernel;
 use crate::machine::{Cost, Machine, operations};
 use crate::nest::affine::{AffineIndex, volume};
@@ -55,8 +55,8 @@ pub(crate) struct Tiling {
     /// Whether the last vector of a row may overlap the one before it: recomputing is possible, since nothing that is still read
     /// is overwritten.
     pub overlap: bool,
-    /// What is read across the vectors.
-    pub squares: Option<Squares>,
+    /// What is read across the vectors, and transposed in registers.
+    pub transposed: Option<TransposedReads>,
     /// Whether to optimise for size: the code is unlikely to run.
     pub is_rare: bool,
 }
@@ -73,13 +73,13 @@ impl Tiling {
             per: 1,
             prefix: 0,
             overlap,
-            squares: None,
+            transposed: None,
             is_rare: false,
         };
         let tiled = plan.tile(nest, exprs, machine);
         if !tiled {
             plan.vectorize(nest, exprs);
-            plan.read_squares(nest, exprs, machine);
+            plan.transpose_reads(nest, exprs, machine);
         }
         if plan.lanes == 1 {
             plan.lane = VectorAxis::None;
@@ -99,7 +99,7 @@ impl Tiling {
             per: 1,
             prefix: 0,
             overlap: true,
-            squares: None,
+            transposed: None,
             is_rare: true,
         }
     }
@@ -115,13 +115,13 @@ impl Tiling {
         };
     }
 
-    /// Plans the squares of a nest that reads across its vectors.
-    fn read_squares(&mut self, nest: &Nest, exprs: &ExprArena, machine: &Machine) {
+    /// Plans transposing what a nest reads across its vectors.
+    fn transpose_reads(&mut self, nest: &Nest, exprs: &ExprArena, machine: &Machine) {
         let VectorAxis::Parallel(lane) = self.lane else { return };
-        self.squares = Squares::new(nest, exprs, lane, self.overlap, machine);
-        if let Some(squares) = &self.squares {
-            self.lanes = squares.side as u8;
-            self.jam = vec![(squares.axis, squares.side)];
+        self.transposed = TransposedReads::new(nest, exprs, lane, self.overlap, machine);
+        if let Some(reads) = &self.transposed {
+            self.lanes = reads.side as u8;
+            self.jam = vec![(reads.axis, reads.side)];
         }
     }
 

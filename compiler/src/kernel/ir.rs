@@ -277,7 +277,7 @@ pub enum AccessMode {
     Read,
     /// Written only.
     Write,
-    /// Written only, and larger than the caches: vectors may be written past them.
+    /// Written only, and larger than the caches: vectors may be written past them (non-temporal stores).
     Stream,
     /// Read and written, or aliased by another operand that is written (an update in place).
     ReadWrite,

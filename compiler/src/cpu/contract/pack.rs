@@ -3,7 +3,7 @@
 use dlc_ir::DType;
 
 use super::blocking::COLUMNS_UNIT;
-use super::{Contiguous, OperandElement, Producer, round_down};
+use super::{Contiguous, OperandElement, PackedOperand, round_down};
 use crate::kernel::build::KernelBuilder;
 use crate::kernel::ir::{Binary, Buf, Compare, Elem, Ty, Val};
 
@@ -38,7 +38,7 @@ pub(super) struct Panels {
 
 impl Packing {
     /// Packs `height` rows from `row` on, panel by panel.
-    pub fn block(&self, b: &mut KernelBuilder, to: Panels, row: Val, height: Val, side: &mut Producer<'_>) {
+    pub fn block(&self, b: &mut KernelBuilder, to: Panels, row: Val, height: Val, side: &mut PackedOperand<'_>) {
         let zero = b.index(0);
         // Contiguous neighbouring panels are packed together: their parts of a cache line are loaded at once.
         let strip = side.contiguous == Contiguous::Row && to.tile < COLUMNS_UNIT && to.run.is_multiple_of(COLUMNS_UNIT);
@@ -62,7 +62,7 @@ impl Packing {
         to: Panels,
         panel: Val,
         (begin, left): (Val, Val),
-        side: &mut Producer<'_>,
+        side: &mut PackedOperand<'_>,
     ) {
         let whole = b.index(to.pitch as i64);
         let count = b.binary(Binary::Min, left, whole);
@@ -94,7 +94,7 @@ impl Packing {
         panel: Val,
         begin: Val,
         left: Option<Val>,
-        side: &mut Producer<'_>,
+        side: &mut PackedOperand<'_>,
     ) {
         if side.contiguous == Contiguous::Row {
             return self.by_rows(b, to, panel, (begin, left), to.pitch, side);
@@ -147,7 +147,7 @@ impl Packing {
         panel: Val,
         (begin, left): (Val, Option<Val>),
         count: usize,
-        side: &mut Producer<'_>,
+        side: &mut PackedOperand<'_>,
     ) {
         let zero = b.index(0);
         let actives: Vec<Option<Val>> =
@@ -190,7 +190,7 @@ impl Packing {
         panel: Val,
         begin: Val,
         (count, from): (Val, Val),
-        side: &mut Producer<'_>,
+        side: &mut PackedOperand<'_>,
     ) {
         let zero = b.index(0);
         b.repeat(zero, count, 1, |b, r| {
@@ -207,7 +207,15 @@ impl Packing {
     }
 
     /// The first `count` rows element by element, the others zero.
-    fn rows(&self, b: &mut KernelBuilder, to: Panels, panel: Val, begin: Val, count: Val, side: &mut Producer<'_>) {
+    fn rows(
+        &self,
+        b: &mut KernelBuilder,
+        to: Panels,
+        panel: Val,
+        begin: Val,
+        count: Val,
+        side: &mut PackedOperand<'_>,
+    ) {
         let zero = b.index(0);
         self.elements(b, to, panel, begin, (count, zero), side);
         if to.pitch == to.tile && to.size.is_multiple_of(to.tile) {

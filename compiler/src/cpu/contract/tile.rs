@@ -5,13 +5,13 @@ use super::{Blocking, Cell, StoreFn, round_down};
 use crate::kernel::build::KernelBuilder;
 use crate::kernel::ir::{Binary, Buf, Compare, Elem, Ty, Val};
 
-/// Rows or columns of an operand from one tile on: the element at `(row, k)` is at `base + row * pitch + k * step`.
+/// Rows or columns of an operand from one tile on: the element at `(row, k)` is at `base + row * row_stride + k * k_stride`.
 #[derive(Clone, Copy)]
-pub(super) struct Strip {
+pub(super) struct StridedView {
     pub buf: Buf,
     pub base: Val,
-    pub pitch: usize,
-    pub step: usize,
+    pub row_stride: usize,
+    pub k_stride: usize,
 }
 
 /// Where the sums of a tile are while they are not in registers, row by row.
@@ -33,8 +33,8 @@ impl Sums {
 pub(super) fn multiply(
     b: &mut KernelBuilder,
     blocking: &Blocking,
-    left: Strip,
-    right: Strip,
+    left: StridedView,
+    right: StridedView,
     length: Val,
     (sums, adds): (Sums, bool),
 ) {
@@ -67,8 +67,8 @@ pub(super) fn multiply(
 fn multiply_add(
     b: &mut KernelBuilder,
     blocking: &Blocking,
-    left: Strip,
-    right: Strip,
+    left: StridedView,
+    right: StridedView,
     k: Val,
     tile: &[Val],
 ) -> Vec<Val> {
@@ -76,16 +76,16 @@ fn multiply_add(
     let lanes = blocking.lanes;
     let vectors = columns / lanes;
     let [x, y] = [left, right].map(|side| {
-        let offset = b.mul_const(k, side.step as i64);
+        let offset = b.mul_const(k, side.k_stride as i64);
         b.add(side.base, offset)
     });
     let vector = |b: &mut KernelBuilder, nth: usize| {
-        let offset = b.add_const(y, (nth * lanes * right.pitch) as i64);
+        let offset = b.add_const(y, (nth * lanes * right.row_stride) as i64);
         b.load_lanes(right.buf, offset, lanes as u8)
     };
     // An element of A in all lanes.
     let element = |b: &mut KernelBuilder, nth: usize| {
-        let offset = b.add_const(x, (nth * left.pitch) as i64);
+        let offset = b.add_const(x, (nth * left.row_stride) as i64);
         if blocking.copies > 1 {
             return b.load_lanes(left.buf, offset, lanes as u8);
         }

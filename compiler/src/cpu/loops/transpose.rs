@@ -10,9 +10,9 @@ use crate::nest::affine::AffineIndex;
 use crate::nest::expr::{ExprArena, ExprId, ExprKind};
 use crate::nest::nests::Nest;
 
-/// The squares of a nest that maps elements.
+/// What a nest that maps elements reads in squares, which are transposed in registers.
 #[derive(Clone, Debug)]
-pub(crate) struct Squares {
+pub(crate) struct TransposedReads {
     /// The parallel axis along which elements are loaded; as many of its points are computed at the same time as a vector has lanes.
     pub axis: usize,
     /// Rows and columns.
@@ -24,9 +24,15 @@ pub(crate) struct Squares {
 /// The most operations of an iteration: all points of a square are unrolled.
 const MOST: usize = 256;
 
-impl Squares {
+impl TransposedReads {
     /// Plans squares for vectors along a parallel axis, if something is read across them; without `overlap`, only whole ones.
-    pub fn new(nest: &Nest, exprs: &ExprArena, lane: usize, overlap: bool, machine: &Machine) -> Option<Squares> {
+    pub fn new(
+        nest: &Nest,
+        exprs: &ExprArena,
+        lane: usize,
+        overlap: bool,
+        machine: &Machine,
+    ) -> Option<TransposedReads> {
         let mut side = usize::from(vector_lanes(nest, exprs));
         exprs.visit(nest.roots(), &mut |id, _| side = side.min(machine.lanes(exprs.dtype(id))));
         if nest.reduce.is_some() || side < 2 || nest.extents[lane] < side || weight(nest, exprs) * side > MOST {
@@ -44,7 +50,7 @@ impl Squares {
         let along = |axis: usize| across.iter().filter(move |(_, offset)| offset.coefficient(axis) == 1);
         let axis = (0..nest.parallel).filter(|&axis| fits(axis)).max_by_key(|&axis| along(axis).count())?;
         let reads: Vec<ExprId> = along(axis).map(|(read, _)| *read).collect();
-        (!reads.is_empty()).then_some(Squares { axis, side, reads })
+        (!reads.is_empty()).then_some(TransposedReads { axis, side, reads })
     }
 }
 
@@ -63,15 +69,15 @@ fn certain_reads<'a>(nest: &Nest, exprs: &'a ExprArena) -> impl Iterator<Item = 
 }
 
 impl LoopEmitter<'_> {
-    /// For each read of the squares its vectors, one for each of the points, which are neighbours.
-    pub(super) fn squares(
+    /// For each of the reads its vectors, one for each of the points, which are neighbours.
+    pub(super) fn transposed(
         &self,
         b: &mut KernelBuilder,
         elements: &mut Elements<'_>,
-        squares: &Squares,
+        reads: &TransposedReads,
         points: &[TilePoint],
     ) -> Vec<(ExprId, Vec<Val>)> {
-        let (first, side) = (&points[0], squares.side);
+        let (first, side) = (&points[0], reads.side);
         let (lane, at, _) = first.lane.expect("squares are read across vectors");
         let mut load = |b: &mut KernelBuilder, read: ExprId| {
             let ExprKind::Read { source, offset, .. } = self.exprs.get(read) else {
@@ -87,6 +93,6 @@ impl LoopEmitter<'_> {
             let rows = rows.collect();
             b.transpose(rows)
         };
-        squares.reads.iter().map(|&read| (read, load(b, read))).collect()
+        reads.reads.iter().map(|&read| (read, load(b, read))).collect()
     }
 }
