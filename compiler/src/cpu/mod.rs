@@ -12,6 +12,7 @@ mod scatter;
 mod tiling;
 mod unit;
 mod vectorize;
+mod zeros;
 
 pub(crate) use loops::Launch;
 pub(crate) use operand_order::OperandOrder;

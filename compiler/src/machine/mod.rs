@@ -26,6 +26,10 @@ pub struct Machine {
     pub broadcasts: bool,
     /// Limit of the vectors in the unrolled body of an innermost loop.
     pub unrolled_vectors: usize,
+    /// Size of a cache line.
+    pub line_bytes: usize,
+    /// Ways of the caches: lines of one set that they hold at the same time.
+    pub ways: usize,
     /// Size of the first-level data cache of a core.
     pub l1_bytes: usize,
     /// Size of the second-level cache of a core.
@@ -43,6 +47,8 @@ impl Machine {
         fma_chains: 8,
         broadcasts: false,
         unrolled_vectors: 50,
+        line_bytes: 64,
+        ways: 8,
         l1_bytes: 32 << 10,
         l2_bytes: 512 << 10,
         threads: 64,

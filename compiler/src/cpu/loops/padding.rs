@@ -69,7 +69,7 @@ impl LoopEmitter<'_> {
         for (&offset, &sum) in offsets.iter().zip(sums) {
             b.store(memory, offset, sum);
         }
-        let predicates = reduce.padding.clone();
+        let predicates = [reduce.predicates.as_slice(), &reduce.padding].concat();
         let nest = Nest {
             extents: self.nest.extents.clone(),
             parallel: self.nest.parallel,

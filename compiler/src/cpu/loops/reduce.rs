@@ -10,8 +10,9 @@ use crate::cpu::tiling::VectorAxis;
 use crate::cpu::vectorize::{Elements, constant};
 use crate::kernel::{Binary, Compare, KernelBuilder, Val};
 use crate::nest::affine::volume;
-use crate::nest::expr::{ExprKind, identity};
+use crate::nest::expr::{ExprKind, Predicate, identity};
 use crate::nest::nests::NestReduce;
+use crate::nest::ranges::ReducedRange;
 
 /// The largest reduction, in points, that is unrolled completely.
 const WRITTEN_OUT: usize = 9;
@@ -41,7 +42,7 @@ impl LoopEmitter<'_> {
                 carried.push(b.splat(none, lanes));
             }
         }
-        let result = self.iterations(b, elements, reduce, self.nest.parallel, carried, points);
+        let result = self.visited(b, elements, reduce, carried, points);
         if is_arg {
             let mut positions = vec![];
             for pair in result.chunks(2) {
@@ -61,6 +62,78 @@ impl LoopEmitter<'_> {
         values
     }
 
+    /// The range to which a predicate restricts a loop: it is the same for all points and lanes.
+    fn range(&self, predicate: &Predicate) -> Option<ReducedRange> {
+        let plan = &self.plan;
+        let index = predicate.index();
+        let is_moving = |axis: usize| plan.jammed(axis) > 1 || plan.lane == VectorAxis::Parallel(axis);
+        let range = predicate.range(self.nest.parallel)?;
+        let is_lane = range.axis().is_some_and(|axis| plan.lane == VectorAxis::Reduction(axis));
+        (!is_lane && !index.axes().into_iter().any(is_moving)).then_some(range)
+    }
+
+    /// Visits the reduction unless a predicate excludes all of it.
+    fn visited(
+        &self,
+        b: &mut KernelBuilder,
+        elements: &mut Elements<'_>,
+        reduce: &NestReduce,
+        carried: Vec<Val>,
+        points: &[TilePoint],
+    ) -> Vec<Val> {
+        let whole = |p: &&Predicate| matches!(self.range(p), Some(ReducedRange::Whole));
+        let whole: Vec<&Predicate> = reduce.predicates.iter().filter(whole).collect();
+        let Some(cond) = elements.all(b, &whole) else {
+            return self.iterations(b, elements, reduce, self.nest.parallel, carried, points);
+        };
+        let elements = std::cell::RefCell::new(elements);
+        b.branch(
+            cond,
+            |b| {
+                elements.borrow_mut().inside(|elements| {
+                    self.iterations(b, elements, reduce, self.nest.parallel, carried.clone(), points)
+                })
+            },
+            |_| carried.clone(),
+        )
+    }
+
+    /// The first and the end of the elements of a reduction axis that predicates leave; none if all are visited.
+    fn bounds(
+        &self,
+        b: &mut KernelBuilder,
+        elements: &mut Elements<'_>,
+        reduce: &NestReduce,
+        axis: usize,
+    ) -> Option<(Val, Val)> {
+        let mut bounds = None;
+        for predicate in &reduce.predicates {
+            let Some(ReducedRange::Axis { axis: of, factor, rest, low, high }) = self.range(predicate) else {
+                continue;
+            };
+            if of != axis {
+                continue;
+            }
+            let (begin, end) = bounds.unwrap_or_else(|| (b.index(0), b.index(self.nest.extents[axis] as i64)));
+            let rest = elements.first(b, &rest);
+            // Where the axis counts backwards, `-high < -rest + |factor| * axis <= -low`.
+            let (rest, low, high) = match factor > 0 {
+                true => (rest, low, high),
+                false => (b.mul_const(rest, -1), 1 - high, 1 - low),
+            };
+            let factor = factor.abs();
+            let from = |b: &mut KernelBuilder, bound: i64| {
+                // the quotient, rounded up
+                let distance = b.mul_const(rest, -1);
+                let distance = b.add_const(distance, bound + factor - 1);
+                if factor == 1 { distance } else { b.div_floor(distance, factor) }
+            };
+            let (first, last) = (from(b, low), from(b, high));
+            bounds = Some((b.binary(Binary::Max, begin, first), b.binary(Binary::Min, end, last)));
+        }
+        bounds
+    }
+
     /// Loops over the reduction axes from `axis` on.
     fn iterations(
         &self,
@@ -78,7 +151,8 @@ impl LoopEmitter<'_> {
             let lanes = self.plan.lanes;
             let rest = n % lanes as usize;
             let full = b.index((n - rest) as i64);
-            let after = self.chains(b, reduce, (full, lanes), 1, &carried, |b, at, carried| {
+            let zero = b.index(0);
+            let after = self.chains(b, reduce, (zero, full, lanes), 1, &carried, |b, at, carried| {
                 elements.along(axis, at, lanes, None, |elements| {
                     self.point_iterations(b, elements, reduce, carried, points)
                 })
@@ -91,8 +165,7 @@ impl LoopEmitter<'_> {
                 self.point_iterations(b, elements, reduce, &after, points)
             });
         }
-        let inner = volume(&self.nest.extents[axis..]);
-        if inner <= WRITTEN_OUT && points.len() == 1 && !self.plan.is_rare {
+        if self.is_written_out(axis, points) {
             let mut carried = carried;
             for i in 0..n {
                 let at = b.index(i as i64);
@@ -101,22 +174,33 @@ impl LoopEmitter<'_> {
             }
             return carried;
         }
-        let end = b.index(n as i64);
+        if let Some((begin, end)) = self.bounds(b, elements, reduce, axis) {
+            return self.chains(b, reduce, (begin, end, 1), self.chain(axis + 1), &carried, |b, at, carried| {
+                elements
+                    .at(axis, at, |elements| self.iterations(b, elements, reduce, axis + 1, carried.to_vec(), points))
+            });
+        }
+        let (zero, end) = (b.index(0), b.index(n as i64));
         if axis + 1 == self.nest.extents.len() && points.len() > 1 {
             let registers =
                 points.len() * self.machine.registers(self.exprs.dtype(reduce.body), usize::from(self.plan.lanes));
             let fits = |u: &usize| n.is_multiple_of(*u) && u * registers <= self.machine.unrolled_vectors;
             let iterations = (1..=8.min(n)).rev().find(fits).unwrap_or(1);
-            return self.chains(b, reduce, (end, iterations as u8), iterations, &carried, |b, first, carried| {
+            return self.chains(b, reduce, (zero, end, iterations as u8), iterations, &carried, |b, first, carried| {
                 b.unrolled(iterations, carried, |b, iteration, carried| {
                     let at = b.add(first, iteration);
                     elements.at(axis, at, |elements| self.point_iterations(b, elements, reduce, carried, points))
                 })
             });
         }
-        self.chains(b, reduce, (end, 1), self.chain(axis + 1), &carried, |b, at, carried| {
+        self.chains(b, reduce, (zero, end, 1), self.chain(axis + 1), &carried, |b, at, carried| {
             elements.at(axis, at, |elements| self.iterations(b, elements, reduce, axis + 1, carried.to_vec(), points))
         })
+    }
+
+    /// Whether the loops over the reduction axes from `axis` on are unrolled completely.
+    fn is_written_out(&self, axis: usize, points: &[TilePoint]) -> bool {
+        volume(&self.nest.extents[axis..]) <= WRITTEN_OUT && points.len() == 1 && !self.plan.is_rare
     }
 
     /// The iterations of the loops over the reduction axes from `axis` on.
@@ -134,17 +218,18 @@ impl LoopEmitter<'_> {
         &self,
         b: &mut KernelBuilder,
         reduce: &NestReduce,
-        (end, step): (Val, u8),
+        (begin, end, step): (Val, Val, u8),
         inner: usize,
         carried: &[Val],
         body: impl FnOnce(&mut KernelBuilder, Val, &[Val]) -> Vec<Val>,
     ) -> Vec<Val> {
-        let (zero, step) = (b.index(0), i64::from(step));
-        let iterations = b.known_index(end).expect("axes have a known size") / step;
+        let step = i64::from(step);
+        let most = b.range(end).map_or(i64::MAX, |(_, most)| most) - b.range(begin).map_or(0, |(least, _)| least);
+        let iterations = most.max(0) / step;
         let total = (iterations as usize).saturating_mul(inner);
         let is_rounded = reduce.combine == Combine::Sum && self.exprs.dtype(reduce.body).is_float();
         if !is_rounded || total < 2 * CHAIN {
-            return b.fold(zero, end, step, carried, body);
+            return b.fold(begin, end, step, carried, body);
         }
         let long = (CHAIN.max(total.isqrt()) / inner.max(1)).max(1) as i64 * step;
         // The outer accumulators live in memory: in registers, they would make the accumulators of the inner loops spill.
@@ -154,7 +239,7 @@ impl LoopEmitter<'_> {
         for (&offset, &sum) in offsets.iter().zip(carried) {
             b.store(far, offset, sum);
         }
-        b.repeat(zero, end, long, |b, first| {
+        b.repeat(begin, end, long, |b, first| {
             let last = b.add_const(first, long);
             let last = b.binary(Binary::Min, last, end);
             let start: Vec<Val> = carried.iter().map(|_| b.float(ty, 0.0)).collect();
@@ -181,7 +266,7 @@ impl LoopEmitter<'_> {
         let mut next = vec![];
         for (point, carried) in points.iter().zip(carried.chunks(each)) {
             next.extend(
-                point.enter(elements, self.plan.lanes, |elements| self.iteration(b, elements, reduce, carried)),
+                point.enter(elements, self.plan.lanes, |elements| self.iteration(b, elements, reduce, carried, points)),
             );
         }
         next
@@ -194,8 +279,15 @@ impl LoopEmitter<'_> {
         elements: &mut Elements<'_>,
         reduce: &NestReduce,
         carried: &[Val],
+        points: &[TilePoint],
     ) -> Vec<Val> {
-        let predicates: Vec<_> = reduce.predicates.iter().collect();
+        // Those that bound a loop hold here.
+        let is_open = |p: &&Predicate| match self.range(p) {
+            Some(ReducedRange::Axis { axis, .. }) => self.is_written_out(axis, points),
+            Some(ReducedRange::Whole) => false,
+            None => true,
+        };
+        let predicates: Vec<_> = reduce.predicates.iter().filter(is_open).collect();
         let predicates = elements.all(b, &predicates);
         match predicates {
             Some(cond) if b.ty(cond).lanes == 1 && b.known_bool(cond) != Some(true) => {
