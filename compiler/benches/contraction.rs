@@ -6,7 +6,7 @@
 mod roofline;
 
 use dlc_compiler::codegen::Native;
-use dlc_compiler::cpu::contract::{Blocking, Contiguous, OperandSource, Sizes, contract};
+use dlc_compiler::cpu::contract::{Blocking, Contiguous, OperandSource, Producer, Sizes, contract};
 use dlc_compiler::kernel::{Access, AccessMode, Kernel, KernelBuilder};
 use dlc_compiler::machine::Target;
 use dlc_ir::DType;
@@ -59,13 +59,16 @@ fn main() {
 
 /// `C = A · B`, where A or B may be stored transposed.
 fn product(target: Target, dtype: DType, m: usize, n: usize, k: usize, left: bool, right: bool) -> Kernel {
-    let sizes = Sizes { dtype, batch: 1, m, n, k };
+    let sizes = Sizes { dtype, batch: 1, m, n, run: n, k };
     let tile = std::env::args().find_map(|a| {
         let (rows, columns) = a.strip_prefix("--tile=")?.split_once('x')?;
         Some((rows.parse().ok()?, columns.parse().ok()?))
     });
     let machine = target.machine();
-    let plan = tile.map_or_else(|| Blocking::new(sizes, machine), |tile| Blocking::with_tile(sizes, tile, machine));
+    let plan = tile.map_or_else(
+        || Blocking::new(sizes, machine).expect("no tile crosses a run"),
+        |tile| Blocking::with_tile(sizes, tile, machine),
+    );
     let mut b = KernelBuilder::new(plan.chunks());
     let x = b.operand(dtype, m * k, AccessMode::Read);
     let y = b.operand(dtype, k * n, AccessMode::Read);
@@ -74,7 +77,7 @@ fn product(target: Target, dtype: DType, m: usize, n: usize, k: usize, left: boo
     contract(
         &mut b,
         &plan,
-        OperandSource {
+        OperandSource::Packed(Producer {
             contiguous: along(left),
             load: &mut |b, at, lanes, active| {
                 let (row, pitch) = if left { (at.k, m) } else { (at.row, k) };
@@ -83,8 +86,8 @@ fn product(target: Target, dtype: DType, m: usize, n: usize, k: usize, left: boo
                 let offset = b.add(offset, column);
                 b.load_access(Access { buf: x, index: offset, offset: 0, stride: 1, active }, lanes)
             },
-        },
-        OperandSource {
+        }),
+        OperandSource::Packed(Producer {
             contiguous: along(!right),
             load: &mut |b, at, lanes, active| {
                 let (row, pitch) = if right { (at.row, k) } else { (at.k, n) };
@@ -93,11 +96,11 @@ fn product(target: Target, dtype: DType, m: usize, n: usize, k: usize, left: boo
                 let offset = b.add(offset, column);
                 b.load_access(Access { buf: y, index: offset, offset: 0, stride: 1, active }, lanes)
             },
-        },
-        &mut |b, at, value| {
+        }),
+        &mut |b, at, value, active| {
             let offset = b.mul_const(at.row, n as i64);
             let offset = b.add(offset, at.column);
-            b.store(z, offset, value);
+            b.store_access(Access { buf: z, index: offset, offset: 0, stride: 1, active }, value);
         },
     );
     b.finish()

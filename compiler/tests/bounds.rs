@@ -383,6 +383,35 @@ fn what_is_not_proved_is_clamped() {
     }
 }
 
+/// A load under a mask that does not follow from the position, of 8 elements from `first` on, and a store of the same lanes.
+fn under_data(first: i64, stores: bool) -> Kernel {
+    let mut b = KernelBuilder::new(1);
+    let mask = b.operand(DType::Bool, 8, AccessMode::Read);
+    let x = b.operand(DType::F32, 10, AccessMode::Read);
+    let y = b.operand(DType::F32, 8, AccessMode::ReadWrite);
+    let (zero, first) = (b.index(0), b.index(first));
+    let active = Some(b.load_lanes(mask, zero, 8));
+    let value = b.load_access(Access { buf: x, index: first, offset: 0, stride: 1, active }, 8);
+    let (index, active) = if stores { (first, active) } else { (zero, None) };
+    b.store_access(Access { buf: y, index, offset: 0, stride: 1, active }, value);
+    b.finish()
+}
+
+/// Lanes that are inside keep their elements, where others would leave the buffer; a store is refused.
+#[test]
+fn what_a_mask_of_data_selects_is_clamped_lane_by_lane() {
+    let mut kernel = under_data(5, false);
+    assert_eq!(confine(&mut kernel).expect("loads can be clamped"), 1);
+    assert_eq!(unproved(&kernel), []);
+    let mut data: [Vec<u8>; 3] =
+        [vec![1, 0, 1, 1, 1, 0, 1, 1], (0..10).flat_map(|i| (i as f32).to_le_bytes()).collect(), vec![0; 32]];
+    interp::run(&kernel, &mut data[..], 0, 1).unwrap_or_else(|e| panic!("{e}\n{kernel}"));
+    let found: Vec<f32> = data[2].chunks(4).map(|c| f32::from_le_bytes(c.try_into().unwrap())).collect();
+    assert_eq!(found, [5.0, 0.0, 7.0, 8.0, 9.0, 0.0, 9.0, 9.0]);
+    assert_eq!(unproved(&under_data(2, false)), []);
+    assert!(confine(&mut under_data(5, true)).is_err(), "which elements it writes is not known");
+}
+
 /// A clamped index from data reads the nearest element, whatever is added to it.
 #[test]
 fn clamped_indices_read_the_nearest_element() {

@@ -256,6 +256,24 @@ fn views_become_affine() {
     );
 }
 
+/// Squares of elements are transposed in registers; they overlap at borders, within a chunk and between chunks.
+#[test]
+fn transposed_operands() {
+    for dtype in ["f32", "f64", "i32", "i64"] {
+        for (batch, rows, columns) in [(1, 4, 4), (2, 16, 16), (3, 17, 33), (1, 70, 19), (2, 5, 40), (1, 230, 301)] {
+            let (from, to) = (format!("[{batch},{rows},{columns}]"), format!("[{batch},{columns},{rows}]"));
+            agrees(&format!(
+                "func @f(%x: {dtype}{from} input, %y: {dtype}{to} input, %z: {dtype}[{columns},{rows}] input) -> ({dtype}{to}, {dtype}[{rows},{columns}]) {{
+  %0 = transpose %x {{perm=[0,2,1]}} : {dtype}{to}
+  %1 = add %0, %y : {dtype}{to}
+  %2 = transpose %z {{perm=[1,0]}} : {dtype}[{rows},{columns}]
+  return %1, %2
+}}"
+            ));
+        }
+    }
+}
+
 /// One step of descent on two layers: the new weights overwrite the old ones in place, after all readers.
 pub const STEP: &str = r#"func @step(%x: f32[8,6] input, %t: f32[8,3] input, %w: f32[6,5] param "w", %v: f32[5,3] param "v") -> (loss: f32[], f32[6,5] update %w, f32[5,3] update %v) {
   %0 = constant 0.125 : f32[]

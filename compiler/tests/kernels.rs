@@ -307,6 +307,50 @@ fn elements_at_every_small_distance() {
     }
 }
 
+/// Under masks of the positions that exist, and of data, at any distance of lanes: no other lane is touched.
+#[test]
+fn accesses_under_masks() {
+    for dtype in [DType::F32, DType::F64, DType::I32, DType::I64, DType::U8, DType::Bool] {
+        for (lanes, stride) in
+            [1, 2, 4, 8, 16].into_iter().flat_map(|lanes| [1, 2, -1, 5].map(|stride| (lanes, stride)))
+        {
+            let (n, rows) = (40, 31);
+            let mut b = KernelBuilder::new(1);
+            let x = b.operand(dtype, n, AccessMode::Read);
+            let chosen = b.operand(DType::Bool, rows * 16, AccessMode::Read);
+            let loaded = b.operand(dtype, rows * 16, AccessMode::Write);
+            let stored = b.operand(dtype, n, AccessMode::ReadWrite);
+            b.count(rows, |b, row| {
+                let first = b.mul_const(row, 3);
+                let first = b.add_const(first, -25);
+                let ty = Ty::vector(Elem::I64, lanes);
+                let (number, factor) = (b.iota(ty), b.int(ty, stride));
+                let distance = b.mul(number, factor);
+                let at = b.add(first, distance);
+                let (zero, end) = (b.index(0), b.index(n as i64));
+                let (not_before, before) = (b.compare(Compare::Ge, at, zero), b.compare(Compare::Lt, at, end));
+                let exists = b.and(not_before, before);
+                let to = b.mul_const(row, 16);
+                let bits = b.load_lanes(chosen, to, lanes);
+                let both = b.and(exists, bits);
+                let access = |buf, mask| Access { buf, index: first, offset: 0, stride, active: Some(mask) };
+                let (all, some) = (b.load_access(access(x, exists), lanes), b.load_access(access(x, both), lanes));
+                b.store(loaded, to, some);
+                b.store_access(access(stored, both), all);
+            });
+            let kernel = b.finish();
+            let unproved = dlc_compiler::kernel::bounds::unproved(&kernel);
+            assert!(unproved.is_empty(), "{unproved:?}\n{kernel}");
+            if lanes == 4 {
+                compiles_everywhere(&kernel);
+            }
+            let bits: Vec<u8> = (0..rows * 16).map(|i| u8::from(i * 7 % 3 != 0)).collect();
+            let nothing = |elements: usize| vec![0; elements * dtype.size()];
+            run(&kernel, &[samples(dtype, n, 5), bits, nothing(rows * 16), nothing(n)]);
+        }
+    }
+}
+
 #[test]
 fn memory_forms() {
     for dtype in [DType::F32, DType::F64, DType::I32, DType::I64, DType::U8, DType::Bool] {
@@ -316,7 +360,7 @@ fn memory_forms() {
             let x = b.operand(dtype, n, AccessMode::Read);
             let index = b.operand(DType::I64, 16, AccessMode::Read);
             let strided = b.operand(dtype, 3 * n, AccessMode::Write);
-            let gathered = b.operand(dtype, 3 * 16, AccessMode::Write);
+            let gathered = b.operand(dtype, 3 * 16, AccessMode::Stream);
             let tail = b.operand(dtype, 3 * 16 * 17, AccessMode::ReadWrite);
             let copy = b.scratch(dtype, n);
             b.chunk_loop(|b, chunk| {

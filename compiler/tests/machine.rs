@@ -67,13 +67,14 @@ type Change = (&'static str, fn(&mut Machine));
 
 #[test]
 fn every_number_of_the_machine_decides_something() {
-    let changes: [Change; 30] = [
+    let changes: [Change; 31] = [
         ("vector_bytes", |m| m.vector_bytes = 8),
         ("vector_registers", |m| m.vector_registers = 8),
         ("fma_chains", |m| m.fma_chains = 4),
         ("unrolled_vectors", |m| m.unrolled_vectors = 4),
         ("l1_bytes", |m| m.l1_bytes /= 4),
         ("l2_bytes", |m| m.l2_bytes /= 4),
+        ("llc_bytes", |m| m.llc_bytes = 0),
         ("threads", |m| m.threads = 2),
         ("launch", |m| m.costs.launch *= 1000),
         ("wake", |m| m.costs.wake = 0),

@@ -13,7 +13,8 @@ fn build(dtype: DType, lanes: u8, chunks: usize, choices: &[(u8, u8, u8)]) -> Ke
     let mut b = KernelBuilder::new(chunks);
     let x = b.operand(dtype, n, AccessMode::Read);
     let index = b.operand(DType::I64, n, AccessMode::Read);
-    let y = b.operand(dtype, n, AccessMode::Write);
+    let mode = if choices.len().is_multiple_of(2) { AccessMode::Write } else { AccessMode::Stream };
+    let y = b.operand(dtype, n, mode);
     let ty = Ty::vector(Elem::of(dtype), lanes);
     b.chunk_loop(|b, chunk| {
         let base = b.mul_const(chunk, 16);

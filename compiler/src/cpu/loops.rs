@@ -2,9 +2,11 @@
 
 mod padding;
 mod reduce;
+mod squares;
 
 use dlc_ir::compute::Combine;
 pub(crate) use padding::leave_out_padding;
+pub(crate) use squares::Squares;
 
 use super::tiling::{Tiling, VectorAxis, most_chunks};
 use super::vectorize::Elements;
@@ -31,8 +33,8 @@ pub(crate) fn lower(
 ) -> Launch {
     let plan = Tiling::new(nest, exprs, shared.is_empty(), machine);
     let mut b = KernelBuilder::new(plan.chunks);
-    let mut elements = Elements::new(exprs, sources.len(), nest.extents.len());
-    let operands = operands(nest, exprs, sources, shared, &mut b, &mut elements);
+    let mut elements = Elements::new(exprs, sources.len(), nest.extents.len(), machine);
+    let operands = operands(nest, exprs, sources, shared, machine, &mut b, &mut elements);
     let emitter = LoopEmitter { nest, exprs, machine, plan };
     emitter.chunks(&mut b, &mut elements);
     Launch { kernel: b.finish(), operands }
@@ -44,6 +46,7 @@ pub(crate) fn operands(
     exprs: &ExprArena,
     sources: &[SourceInfo],
     shared: &[(Source, Source)],
+    machine: &Machine,
     b: &mut KernelBuilder,
     elements: &mut Elements<'_>,
 ) -> Vec<Source> {
@@ -61,8 +64,12 @@ pub(crate) fn operands(
         operands.push(source);
     }
     for output in &nest.outputs {
-        let mode = if is_shared(output.source) { AccessMode::ReadWrite } else { AccessMode::Write };
         let ty = &sources[output.source].ty;
+        let mode = match ty.bytes() > machine.llc_bytes {
+            _ if is_shared(output.source) => AccessMode::ReadWrite,
+            true => AccessMode::Stream,
+            false => AccessMode::Write,
+        };
         elements.buffers[output.source] = Some(b.operand(ty.dtype, ty.shape.elements(), mode));
         operands.push(output.source);
     }
@@ -277,9 +284,15 @@ impl LoopEmitter<'_> {
     fn element(&self, b: &mut KernelBuilder, elements: &mut Elements<'_>, points: &[TilePoint]) {
         match &self.nest.reduce {
             None => {
-                for point in points {
-                    debug_assert!(point.is_own.is_none(), "only reductions have register tiles");
-                    point.enter(elements, self.plan.lanes, |elements| self.outputs(b, elements));
+                // The remainder of a row is read lane by lane.
+                let is_whole = points.iter().all(|point| matches!(point.lane, Some((_, _, None))));
+                let squares = self.plan.squares.as_ref().filter(|_| is_whole);
+                let known = squares.map_or_else(Vec::new, |squares| self.squares(b, elements, squares, points));
+                for (i, point) in points.iter().enumerate() {
+                    point.enter(elements, self.plan.lanes, |elements| {
+                        known.iter().for_each(|(read, vectors)| elements.set(*read, vectors[i]));
+                        self.own_outputs(b, elements, point);
+                    });
                 }
             }
             Some(reduce) => {
@@ -287,13 +300,18 @@ impl LoopEmitter<'_> {
                 let values = self.without_padding(b, elements, reduce, points, sums);
                 for (point, value) in points.iter().zip(values) {
                     point.enter(elements, self.plan.lanes, |elements| {
-                        elements.with(reduce.source, value, |elements| match point.is_own {
-                            Some(is_own) => b.when(is_own, |b| self.outputs(b, elements)),
-                            None => self.outputs(b, elements),
-                        });
+                        elements.with(reduce.source, value, |elements| self.own_outputs(b, elements, point));
                     });
                 }
             }
+        }
+    }
+
+    /// Writes the outputs at a point, unless another chunk does.
+    fn own_outputs(&self, b: &mut KernelBuilder, elements: &mut Elements<'_>, point: &TilePoint) {
+        match point.is_own {
+            Some(is_own) => b.when(is_own, |b| self.outputs(b, elements)),
+            None => self.outputs(b, elements),
         }
     }
 

@@ -43,6 +43,28 @@ impl OperandOrder {
         let position = |axis: &usize| read.iter().position(|a| a == axis).expect("both are all axes");
         Some((*source, OperandOrder { sizes, order: written.iter().map(position).collect() }))
     }
+
+    /// The order of some axes, given as their sizes and the distances of their neighbours in a tensor of so many elements; `None`
+    /// if they are not all of its elements, each once.
+    pub fn by_distance(axes: &[(usize, i64)], elements: usize) -> Option<OperandOrder> {
+        let mut stored: Vec<usize> = (0..axes.len()).collect();
+        stored.sort_by_key(|&axis| std::cmp::Reverse(axes[axis].1));
+        let mut expected = 1;
+        for &axis in stored.iter().rev() {
+            if usize::try_from(axes[axis].1) != Ok(expected) {
+                return None;
+            }
+            expected = expected.checked_mul(axes[axis].0)?;
+        }
+        let position = |axis: usize| stored.iter().position(|&a| a == axis).expect("both are all axes");
+        let sizes = stored.iter().map(|&axis| axes[axis].0).collect();
+        (expected == elements).then(|| OperandOrder { sizes, order: (0..axes.len()).map(position).collect() })
+    }
+
+    /// Whether it leaves all elements where they are.
+    pub fn is_identity(&self) -> bool {
+        self.order.is_sorted()
+    }
 }
 
 /// The axes from the largest stride to the smallest, if an index is a bijection without gaps.

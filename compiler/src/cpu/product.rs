@@ -1,61 +1,118 @@
 //! Large matrix products, lowered to the packed and blocked contraction.
 
+use dlc_ir::ScalarOp;
 use dlc_ir::compute::Combine;
-use dlc_ir::{DType, ScalarOp};
 
-use super::contract::{self, Contiguous, OperandSource, Sizes, contract};
+use super::contract::{
+    self, Blocking, Contiguous, IndexFn, LoadFn, OperandElement, OperandSource, Place, Producer, Sizes, contract,
+};
 use super::loops::{self, Launch};
+use super::operand_order::OperandOrder;
 use super::vectorize::Elements;
 use crate::kernel::{Access, KernelBuilder, Val};
 use crate::machine::Machine;
 use crate::nest::affine::AffineIndex;
 use crate::nest::expr::{ExprArena, ExprId, ExprKind, Source};
-use crate::nest::nests::{Nest, SourceInfo};
+use crate::nest::nests::{Nest, Nests, SourceInfo};
 
 /// The smallest matrix size that is blocked.
 const SIDE: usize = 32;
 
 /// A nest as a batch of matrix products.
 struct Product {
-    dtype: DType,
     left: ExprId,
     right: ExprId,
     /// The parallel axes of the batch, of the rows and of the columns, and the reduction axes.
     axes: [Vec<usize>; 4],
+    blocking: Blocking,
 }
 
-/// The sizes of the batch, of rows, columns and depth.
-fn sizes(nest: &Nest, product: &Product) -> [usize; 4] {
-    product.axes.each_ref().map(|axes| axes.iter().map(|&a| nest.extents[a]).fold(1, usize::saturating_mul))
+/// The product of the sizes of some axes.
+fn size(nest: &Nest, axes: &[usize]) -> usize {
+    axes.iter().map(|&a| nest.extents[a]).fold(1, usize::saturating_mul)
 }
 
 /// Whether packing costs little beside the products. Where loads broadcast, a register tile takes elements from where they are: so
-/// packing them one by one never pays.
+/// packing them one by one never pays. Nor does packing columns that are contiguous in short runs only.
 fn is_worth(nest: &Nest, exprs: &ExprArena, product: &Product, machine: &Machine) -> bool {
-    let [_, m, n, k] = sizes(nest, product);
+    let Sizes { m, n, run, k, .. } = product.blocking.sizes;
     let vectors = [(product.left, 1), (product.right, 2)]
         .iter()
-        .all(|&(factor, rows)| along(exprs, product, factor, rows) != Contiguous::None);
-    let is_large = m >= SIDE && n >= SIDE && k >= SIDE;
+        .all(|&(factor, rows)| along(nest, exprs, product, factor, rows) != Contiguous::None);
+    let is_packed = in_place(nest, exprs, product, product.right, 2).is_none();
+    let is_large = m >= SIDE && k >= SIDE && if is_packed { run >= SIDE } else { n >= SIDE };
     is_large && (vectors || !machine.broadcasts) && contract::work(m, n, k, machine) >= machine.costs.packing
 }
 
 /// Along what a factor is contiguous, whose rows or columns are the axes of a group.
-fn along(exprs: &ExprArena, product: &Product, factor: ExprId, group: usize) -> Contiguous {
+fn along(nest: &Nest, exprs: &ExprArena, product: &Product, factor: ExprId, group: usize) -> Contiguous {
     let (_, offset) = read(exprs, factor);
-    match product.axes[group].as_slice() {
+    let is_contiguous = |group: usize| {
+        let innermost = product.axes[group].last().is_some_and(|&axis| offset.coefficient(axis) == 1);
         // A vector must not cross the innermost axis.
-        &[axis] if offset.coefficient(axis) == 1 => Contiguous::Row,
-        _ => match product.axes[3].as_slice() {
-            &[axis] if offset.coefficient(axis) == 1 => Contiguous::K,
-            _ => Contiguous::None,
-        },
+        innermost && (group == 2 || distance(nest, offset, &product.axes[group]) == Some(1))
+    };
+    match (is_contiguous(group), is_contiguous(3)) {
+        (true, _) => Contiguous::Row,
+        (_, true) => Contiguous::K,
+        _ => Contiguous::None,
     }
+}
+
+/// The distance of neighbours among the positions on some axes, if all of them have one.
+fn distance(nest: &Nest, offset: &AffineIndex, axes: &[usize]) -> Option<usize> {
+    let (&last, outer) = axes.split_last()?;
+    let distance = offset.coefficient(last);
+    let mut size = distance;
+    for (&axis, &inner) in outer.iter().zip(&axes[1..]).rev() {
+        size = size.checked_mul(nest.extents[inner] as i64)?;
+        if offset.coefficient(axis) != size {
+            return None;
+        }
+    }
+    usize::try_from(distance).ok()
 }
 
 /// Whether [`lower`] makes the kernel of a nest.
 pub(crate) fn applies(nest: &Nest, exprs: &ExprArena, machine: &Machine) -> bool {
-    recognize(nest, exprs).is_some_and(|product| is_worth(nest, exprs, &product, machine))
+    recognize(nest, exprs, machine).is_some_and(|product| is_worth(nest, exprs, &product, machine))
+}
+
+/// How far apart neighbouring rows, or columns, and positions of the sum are, if tiles can read a factor where it is.
+fn in_place(nest: &Nest, exprs: &ExprArena, product: &Product, factor: ExprId, group: usize) -> Option<(usize, usize)> {
+    let (_, offset) = read(exprs, factor);
+    let Blocking { sizes, tile, copies, .. } = product.blocking;
+    let step = distance(nest, offset, &product.axes[3])?;
+    if group == 1 {
+        let pitch = distance(nest, offset, &product.axes[1])?;
+        // Rows that are close together, or far apart at each position of the sum, are better packed.
+        return (copies == 1 && step == 1 && sizes.m.is_multiple_of(tile.0)).then_some((pitch, step));
+    }
+    let is_panel = sizes.run == tile.1 && step == tile.1;
+    let last = *product.axes[2].last()?;
+    (is_panel && offset.coefficient(last) == 1).then_some((1, step))
+}
+
+/// The source and the order in which tiles would read B where it is: panels as wide as a tile, each with all positions of the sum.
+/// `None` if the nest is no large product, or has B in that order.
+pub(crate) fn panels(nest: &Nest, nests: &Nests, machine: &Machine) -> Option<(Source, OperandOrder)> {
+    let exprs = &nests.exprs;
+    let product = recognize(nest, exprs, machine).filter(|product| is_worth(nest, exprs, product, machine))?;
+    let (source, offset) = read(exprs, product.right);
+    let columns = product.blocking.tile.1;
+    let (&last, outer) = product.axes[2].split_last()?;
+    if !nest.extents[last].is_multiple_of(columns) || offset.constant != 0 {
+        return None;
+    }
+    // The axes of the result with their sizes and their distances in B.
+    let whole = |&axis: &usize| (nest.extents[axis], offset.coefficient(axis));
+    let mut axes: Vec<(usize, i64)> = product.axes[0].iter().chain(outer).map(whole).collect();
+    axes.push((nest.extents[last] / columns, offset.coefficient(last).checked_mul(columns as i64)?));
+    axes.extend(product.axes[3].iter().map(whole));
+    axes.push((columns, offset.coefficient(last)));
+    axes.retain(|&(size, distance)| size > 1 && distance != 0);
+    let order = OperandOrder::by_distance(&axes, nests.sources[source].ty.shape.elements())?;
+    (!order.is_identity()).then_some((source, order))
 }
 
 /// Makes the kernel of a nest that is a large matrix product; `None` if it is not.
@@ -66,51 +123,58 @@ pub(crate) fn lower(
     shared: &[(Source, Source)],
     machine: &Machine,
 ) -> Option<Launch> {
-    let product = recognize(nest, exprs)?;
-    let [batch, m, n, k] = sizes(nest, &product);
+    let product = recognize(nest, exprs, machine)?;
     if !is_worth(nest, exprs, &product, machine) {
         return None;
     }
-    let blocking = contract::Blocking::new(Sizes { dtype: product.dtype, batch, m, n, k }, machine);
+    let blocking = &product.blocking;
     let mut b = KernelBuilder::new(blocking.chunks());
-    let mut elements = Elements::new(exprs, sources.len(), nest.extents.len());
-    let operands = loops::operands(nest, exprs, sources, shared, &mut b, &mut elements);
+    let mut elements = Elements::new(exprs, sources.len(), nest.extents.len(), machine);
+    let operands = loops::operands(nest, exprs, sources, shared, machine, &mut b, &mut elements);
     let reduce = nest.reduce.as_ref().expect("recognized");
-    let [_, rows, columns, depth] = &product.axes;
+    let [_, rows, columns, _] = &product.axes;
     let last = *columns.last().expect("there are columns");
-    let (left, right) = (read(exprs, product.left), read(exprs, product.right));
-    let buffer = |source: Source| elements.buffers[source].expect("declared above");
-    let (left_buf, right_buf) = (buffer(left.0), buffer(right.0));
-    let at = |b: &mut KernelBuilder, offset: &AffineIndex, batch: Val, row: (&[usize], Val), k: Val| {
-        let groups = [(product.axes[0].as_slice(), batch), row, (depth.as_slice(), k)];
-        let mut sum = b.index(offset.constant);
-        for (axes, position) in groups {
-            for (axis, position) in unflatten(b, nest, axes, position) {
-                let term = b.mul_const(position, offset.coefficient(axis));
-                sum = b.add(sum, term);
+    let buffers = elements.buffers.clone();
+    let buffer = |factor: ExprId| buffers[read(exprs, factor).0].expect("declared above");
+    let index = |factor: ExprId, group: usize| {
+        let (axes, offset) = (&product.axes, read(exprs, factor).1);
+        move |b: &mut KernelBuilder, e: OperandElement| {
+            let mut sum = b.index(offset.constant);
+            for (axes, position) in [(&axes[0], e.batch), (&axes[group], e.row), (&axes[3], e.k)] {
+                for (axis, position) in unflatten(b, nest, axes, position) {
+                    let term = b.mul_const(position, offset.coefficient(axis));
+                    sum = b.add(sum, term);
+                }
             }
+            sum
         }
-        sum
     };
-    let mut load_left = |b: &mut KernelBuilder, e: contract::OperandElement, lanes: u8, active: Option<Val>| {
-        let index = at(b, left.1, e.batch, (rows, e.row), e.k);
-        b.load_access(Access { buf: left_buf, index, offset: 0, stride: 1, active }, lanes)
+    let load = |factor: ExprId, group: usize| {
+        let (buf, index) = (buffer(factor), index(factor, group));
+        move |b: &mut KernelBuilder, e: OperandElement, lanes: u8, active: Option<Val>| {
+            let index = index(b, e);
+            b.load_access(Access { buf, index, offset: 0, stride: 1, active }, lanes)
+        }
     };
-    let mut load_right = |b: &mut KernelBuilder, e: contract::OperandElement, lanes: u8, active: Option<Val>| {
-        let index = at(b, right.1, e.batch, (columns, e.row), e.k);
-        b.load_access(Access { buf: right_buf, index, offset: 0, stride: 1, active }, lanes)
-    };
-    let left_side = OperandSource { contiguous: along(exprs, &product, product.left, 1), load: &mut load_left };
-    let right_side = OperandSource { contiguous: along(exprs, &product, product.right, 2), load: &mut load_right };
-    let mut store = |b: &mut KernelBuilder, cell: contract::Cell, value: Val| {
+    let (mut left_index, mut right_index) = (index(product.left, 1), index(product.right, 2));
+    let (mut left_load, mut right_load) = (load(product.left, 1), load(product.right, 2));
+    let [left, right] = [
+        (product.left, 1, &mut left_index as &mut IndexFn<'_>, &mut left_load as &mut LoadFn<'_>),
+        (product.right, 2, &mut right_index, &mut right_load),
+    ]
+    .map(|(factor, group, index, load)| match in_place(nest, exprs, &product, factor, group) {
+        Some((pitch, step)) => OperandSource::InPlace(Place { buf: buffer(factor), pitch, step, index }),
+        None => OperandSource::Packed(Producer { contiguous: along(nest, exprs, &product, factor, group), load }),
+    });
+    let mut store = |b: &mut KernelBuilder, cell: contract::Cell, value: Val, active: Option<Val>| {
         let mut positions = unflatten(b, nest, &product.axes[0], cell.batch);
         positions.extend(unflatten(b, nest, rows, cell.row));
         positions.extend(unflatten(b, nest, columns, cell.column));
         let before: Vec<_> = positions.iter().map(|&(axis, p)| (axis, elements.axes[axis].replace(p))).collect();
         let lanes = b.ty(value).lanes;
         let first = elements.axes[last].expect("set above");
-        let value = loops::leave_out_padding(b, &mut elements, nest, exprs, machine, (last, first), value);
-        elements.along(last, first, lanes, None, |elements| {
+        let value = loops::leave_out_padding(b, &mut elements, nest, exprs, machine, (last, first, active), value);
+        elements.along(last, first, lanes, active, |elements| {
             elements.with(reduce.source, value, |elements| {
                 let values: Vec<Val> = nest.outputs.iter().map(|o| elements.eval(b, o.expr)).collect();
                 for (output, value) in nest.outputs.iter().zip(values) {
@@ -120,7 +184,7 @@ pub(crate) fn lower(
         });
         before.into_iter().for_each(|(axis, p)| elements.axes[axis] = p);
     };
-    contract(&mut b, &blocking, left_side, right_side, &mut store);
+    contract(&mut b, blocking, left, right, &mut store);
     Some(Launch { kernel: b.finish(), operands })
 }
 
@@ -144,7 +208,7 @@ fn unflatten(b: &mut KernelBuilder, nest: &Nest, axes: &[usize], position: Val) 
     positions
 }
 
-fn recognize(nest: &Nest, exprs: &ExprArena) -> Option<Product> {
+fn recognize(nest: &Nest, exprs: &ExprArena, machine: &Machine) -> Option<Product> {
     let reduce = nest.reduce.as_ref()?;
     let ExprKind::Apply(ScalarOp::Mul, dtype, factors) = exprs.get(reduce.body) else { return None };
     if reduce.combine != Combine::Sum || !reduce.predicates.is_empty() || !dtype.is_float() {
@@ -173,13 +237,20 @@ fn recognize(nest: &Nest, exprs: &ExprArena) -> Option<Product> {
         axes[group].push(axis);
     }
     axes[3] = (nest.parallel..nest.extents.len()).collect();
-    // Vectors run along one column axis; the others count as batch axes.
+    if axes[1].is_empty() || axes[3].is_empty() || !nest.outputs.iter().all(|o| o.offset.is_affine()) {
+        return None;
+    }
+    let blocking = |axes: &[Vec<usize>; 4]| {
+        let [batch, m, n, k] = axes.each_ref().map(|axes| size(nest, axes));
+        Blocking::new(Sizes { dtype: *dtype, batch, m, n, run: nest.extents[last], k }, machine)
+    };
+    if let Some(blocking) = blocking(&axes) {
+        return Some(Product { left, right, axes, blocking });
+    }
+    // Tiles would cross the end of the innermost axis: the other ones count as batch axes.
     let columns = std::mem::replace(&mut axes[2], vec![last]);
     axes[0].extend(columns.into_iter().filter(|&a| a != last));
     axes[0].sort_unstable();
-    if axes[1].is_empty() || axes[3].is_empty() {
-        return None;
-    }
-    let steps = nest.outputs.iter().all(|o| o.offset.is_affine());
-    steps.then_some(Product { dtype: *dtype, left, right, axes })
+    let blocking = blocking(&axes)?;
+    Some(Product { left, right, axes, blocking })
 }

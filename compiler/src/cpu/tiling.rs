@@ -4,6 +4,7 @@
 use dlc_ir::DType;
 use dlc_ir::compute::Combine;
 
+use super::loops::Squares;
 use crate::kernel;
 use crate::machine::{Cost, Machine, operations};
 use crate::nest::affine::{AffineIndex, volume};
@@ -55,6 +56,8 @@ pub(crate) struct Tiling {
     /// Whether the last vector of a row may overlap the one before it: recomputing is possible, since nothing that is still read
     /// is overwritten.
     pub overlap: bool,
+    /// What is read across the vectors.
+    pub squares: Option<Squares>,
     /// Whether to optimise for size: the code is unlikely to run.
     pub is_rare: bool,
 }
@@ -71,11 +74,13 @@ impl Tiling {
             per: 1,
             prefix: 0,
             overlap,
+            squares: None,
             is_rare: false,
         };
         let tiled = plan.tile(nest, exprs, machine);
         if !tiled {
             plan.vectorize(nest, exprs);
+            plan.read_squares(nest, exprs, machine);
         }
         if plan.lanes == 1 {
             plan.lane = VectorAxis::None;
@@ -86,7 +91,18 @@ impl Tiling {
 
     /// A plan for unlikely code: one vector of points, or one point, at a time.
     pub fn rare(lane: VectorAxis, lanes: u8) -> Tiling {
-        Tiling { lane, lanes, vectors: 1, jam: vec![], chunks: 1, per: 1, prefix: 0, overlap: true, is_rare: true }
+        Tiling {
+            lane,
+            lanes,
+            vectors: 1,
+            jam: vec![],
+            chunks: 1,
+            per: 1,
+            prefix: 0,
+            overlap: true,
+            squares: None,
+            is_rare: true,
+        }
     }
 
     fn vectorize(&mut self, nest: &Nest, exprs: &ExprArena) {
@@ -98,6 +114,16 @@ impl Tiling {
             VectorAxis::Parallel(axis) => fit(nest.extents[axis].next_power_of_two()),
             VectorAxis::Reduction(axis) => fit(nest.extents[axis]),
         };
+    }
+
+    /// Plans the squares of a nest that reads across its vectors.
+    fn read_squares(&mut self, nest: &Nest, exprs: &ExprArena, machine: &Machine) {
+        let VectorAxis::Parallel(lane) = self.lane else { return };
+        self.squares = Squares::new(nest, exprs, lane, self.overlap, machine);
+        if let Some(squares) = &self.squares {
+            self.lanes = squares.side as u8;
+            self.jam = vec![(squares.axis, squares.side)];
+        }
     }
 
     /// Plans a register tile for a reduction with operand reuse.
@@ -343,14 +369,14 @@ fn gcd(a: usize, b: usize) -> usize {
 }
 
 /// The number of lanes for the dtypes of a nest.
-fn vector_lanes(nest: &Nest, exprs: &ExprArena) -> u8 {
+pub(crate) fn vector_lanes(nest: &Nest, exprs: &ExprArena) -> u8 {
     let mut fewest = 16;
     exprs.visit(nest.roots(), &mut |id, _| fewest = fewest.min(kernel::lanes(exprs.dtype(id))));
     fewest
 }
 
 /// A rough number of operations per element.
-fn weight(nest: &Nest, exprs: &ExprArena) -> usize {
+pub(crate) fn weight(nest: &Nest, exprs: &ExprArena) -> usize {
     let roots = match &nest.reduce {
         Some(reduce) => vec![reduce.body],
         None => nest.roots(),

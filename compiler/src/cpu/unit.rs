@@ -111,13 +111,17 @@ impl Unit {
         offset.is_some()
     }
 
-    /// The arguments that the unit only permutes first, and these permutations.
-    pub fn operand_orders(&self) -> Vec<(usize, OperandOrder)> {
+    /// The arguments that the unit only permutes first, or would rather have in another order, and these orders.
+    pub fn operand_orders(&self, machine: &Machine) -> Vec<(usize, OperandOrder)> {
         let found = |stage: &NestStage| match stage {
-            NestStage::Nest(nest) => OperandOrder::of(nest, &self.nests).filter(|(read, _)| self.readers(*read) == 1),
+            NestStage::Nest(nest) => {
+                OperandOrder::of(nest, &self.nests).or_else(|| product::panels(nest, &self.nests, machine))
+            }
             NestStage::Scatter(_) => None,
         };
-        self.nests.stages.iter().filter_map(found).filter(|(read, _)| *read < self.arguments).collect()
+        let mut orders: Vec<_> = self.nests.stages.iter().filter_map(found).collect();
+        orders.retain(|&(read, _)| read < self.arguments && self.readers(read) == 1);
+        orders
     }
 
     /// How many stages read a buffer.
@@ -167,9 +171,9 @@ impl Unit {
     }
 }
 
-/// The arguments that a kernel function would permute first; none if it cannot be scheduled, which is reported when it is.
+/// The arguments that a kernel function would rather have in other orders; none if it cannot be scheduled, which is reported when it is.
 pub(crate) fn operand_orders(function: &Function, machine: &Machine) -> Vec<(usize, OperandOrder)> {
-    Unit::new(function, &mut Statuses::default(), machine).map_or_else(|_| vec![], |unit| unit.operand_orders())
+    Unit::new(function, &mut Statuses::default(), machine).map_or_else(|_| vec![], |unit| unit.operand_orders(machine))
 }
 
 /// Splits a reduction of many elements to few into two nests, so that its parts run in parallel: partial results along a new

@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 use super::masked::{InactiveLanes, MaskedValue};
 use super::{random, scalar};
 use crate::kernel::{Access, Binary, Buf, Compare, Const, Elem, KernelBuilder, Ty, Unary, Val};
+use crate::machine::Machine;
 use crate::nest::affine::{AffineIndex, AffineTerm};
 use crate::nest::expr::{ExprArena, ExprId, ExprKind, Predicate, Source};
 
@@ -24,7 +25,7 @@ enum LoadKind {
     /// Not loaded: a value replaces them.
     Replaced,
     Scalar,
-    /// A strided load, with zeros beyond the end of the loop.
+    /// A strided load, with zeros in the lanes that are not active.
     Vector(i64),
     /// A gather; inactive lanes are undefined.
     Gather,
@@ -38,6 +39,8 @@ pub(crate) struct Elements<'a> {
     /// The position on each axis; of the lane axis, that of the first lane.
     pub axes: Vec<Option<Val>>,
     lane: Option<(usize, u8)>,
+    /// Whether lanes are loaded under a mask at once.
+    has_masks: bool,
     /// The number of active lanes of the last vector of a loop.
     active: Option<Val>,
     /// The lanes in which the evaluated branch is selected.
@@ -56,12 +59,13 @@ struct Memo {
 }
 
 impl<'a> Elements<'a> {
-    pub fn new(exprs: &'a ExprArena, sources: usize, axes: usize) -> Self {
+    pub fn new(exprs: &'a ExprArena, sources: usize, axes: usize, machine: &Machine) -> Self {
         Elements {
             exprs,
             buffers: vec![None; sources],
             axes: vec![None; axes],
             lane: None,
+            has_masks: machine.masked_loads,
             active: None,
             mask: None,
             replaced: None,
@@ -113,6 +117,11 @@ impl<'a> Elements<'a> {
         let result = body(self);
         self.memo.pop();
         result
+    }
+
+    /// Declares the value of an expression in the current scope.
+    pub fn set(&mut self, id: ExprId, value: Val) {
+        self.memo.last_mut().expect("a scope is always open").known.insert(id, value);
     }
 
     fn known(&self, id: ExprId) -> Option<Val> {
@@ -192,8 +201,7 @@ impl<'a> Elements<'a> {
                 random::element(b, key, counter, element, *dtype)
             }
         };
-        let memo = self.memo.last_mut().expect("a scope is always open");
-        memo.known.insert(id, val);
+        self.set(id, val);
         val
     }
 
@@ -368,6 +376,7 @@ impl<'a> Elements<'a> {
             _ if self.replaced.is_some_and(|(s, _)| s == source) => LoadKind::Replaced,
             (LaneStride::Regular(0), _) => LoadKind::Scalar,
             (LaneStride::Regular(stride), None) => LoadKind::Vector(stride),
+            (LaneStride::Regular(stride), Some(_)) if self.has_masks => LoadKind::Vector(stride),
             _ => LoadKind::Gather,
         }
     }
@@ -393,7 +402,8 @@ impl<'a> Elements<'a> {
             }
             LoadKind::Vector(stride) => {
                 let index = self.first(b, offset);
-                let (active, lanes) = (self.active, self.lanes());
+                let lanes = self.lanes();
+                let active = if self.mask.is_some() { self.current_mask(b) } else { self.active };
                 b.load_access(Access { buf, index, offset: 0, stride, active }, lanes)
             }
             LoadKind::Gather => {

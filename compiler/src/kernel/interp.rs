@@ -139,11 +139,14 @@ impl<M: OperandMemory + ?Sized> Execution<'_, M> {
         Ok(())
     }
 
-    fn active(&self, access: &Access, lanes: u8) -> usize {
-        match access.active {
-            Some(n) => self.scalar(n).clamp(0, i64::from(lanes)) as usize,
-            None => usize::from(lanes),
-        }
+    /// The lanes that an access has.
+    fn active(&self, access: &Access, lanes: u8) -> impl Iterator<Item = usize> + use<M> {
+        let mask = match access.active {
+            Some(mask) if self.kernel.ty(mask).elem == Elem::Bool => self.get(mask).map(|lane| lane != 0),
+            Some(n) => std::array::from_fn(|lane| (lane as i64) < self.scalar(n)),
+            None => [true; 16],
+        };
+        (0..usize::from(lanes)).filter(move |&lane| mask[lane])
     }
 
     fn element(&self, buf: Buf, element: i64) -> Result<(DType, usize), KernelError> {
@@ -167,7 +170,7 @@ impl<M: OperandMemory + ?Sized> Execution<'_, M> {
     fn store(&mut self, access: &Access, value: Val) -> Result<(), KernelError> {
         let lanes = self.kernel.ty(value).lanes;
         let base = self.scalar(access.index).wrapping_add(access.offset);
-        for lane in 0..self.active(access, lanes) {
+        for lane in self.active(access, lanes) {
             let (dtype, element) =
                 self.element(access.buf, base.wrapping_add(access.stride.wrapping_mul(lane as i64)))?;
             let bits = self.get(value)[lane];
@@ -224,8 +227,8 @@ impl<M: OperandMemory + ?Sized> Execution<'_, M> {
             }
             Inst::Load(ref access) => {
                 let base = self.scalar(access.index).wrapping_add(access.offset);
-                for (lane, out) in out.iter_mut().enumerate().take(self.active(access, ty.lanes)) {
-                    *out = self.read(access.buf, base.wrapping_add(access.stride.wrapping_mul(lane as i64)))?;
+                for lane in self.active(access, ty.lanes) {
+                    out[lane] = self.read(access.buf, base.wrapping_add(access.stride.wrapping_mul(lane as i64)))?;
                 }
             }
             Inst::Gather { buf, index, offset } => {

@@ -191,8 +191,8 @@ pub struct Access {
     pub offset: i64,
     /// Distance in elements from lane to lane; 1 is contiguous. Ignored for scalars (and then 1).
     pub stride: i64,
-    /// Scalar `i64` number of active lanes, for the remainders of loops: lanes from `active` on are not accessed; a load gives
-    /// zero there. Absent: all lanes. Values outside `0..=lanes` are clamped.
+    /// Which lanes are accessed; a load gives zero in the others. Absent: all. A `bool` for every lane: those that are true. A scalar
+    /// `i64`, for the remainders of loops: so many of the first; values outside `0..=lanes` are clamped.
     pub active: Option<Val>,
 }
 
@@ -277,8 +277,17 @@ pub enum AccessMode {
     Read,
     /// Written only.
     Write,
+    /// Written only, and larger than the caches: vectors may be written past them.
+    Stream,
     /// Read and written, or aliased by another operand that is written (an update in place).
     ReadWrite,
+}
+
+impl AccessMode {
+    /// Whether the kernel does not need what is in the operand.
+    pub fn is_write_only(self) -> bool {
+        matches!(self, AccessMode::Write | AccessMode::Stream)
+    }
 }
 
 /// A buffer that is passed to the kernel.

@@ -95,6 +95,7 @@ impl Printer<'_> {
             let mode = match op.mode {
                 AccessMode::Read => "",
                 AccessMode::Write => "out ",
+                AccessMode::Stream => "stream ",
                 AccessMode::ReadWrite => "inout ",
             };
             let comma = if i > 0 { ", " } else { "" };
@@ -136,7 +137,8 @@ impl Printer<'_> {
         }
         text.push(']');
         if let Some(active) = access.active {
-            let _ = write!(text, " first {}", self.val(active));
+            let word = if self.kernel.ty(active).elem == Elem::Bool { "where" } else { "first" };
+            let _ = write!(text, " {word} {}", self.val(active));
         }
         text
     }

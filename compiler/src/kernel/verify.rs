@@ -243,7 +243,13 @@ impl Checker<'_> {
             ty.elem.name()
         );
         self.typed(access.index, Ty::INDEX, "the index")?;
-        access.active.map_or(Ok(()), |n| self.typed(n, Ty::INDEX, "the number of active lanes"))
+        match access.active {
+            Some(mask) if self.ty(mask)?.elem == Elem::Bool => {
+                self.typed(mask, Ty::vector(Elem::Bool, ty.lanes), "the mask of active lanes")
+            }
+            Some(n) => self.typed(n, Ty::INDEX, "the number of active lanes"),
+            None => Ok(()),
+        }
     }
 
     fn inst(&self, inst: &Inst, ty: Ty) -> Result {

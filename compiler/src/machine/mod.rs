@@ -24,6 +24,8 @@ pub struct Machine {
     pub fma_chains: usize,
     /// Whether loading an element into all lanes costs no more than loading a vector.
     pub broadcasts: bool,
+    /// Whether loading the lanes that a mask selects costs about as much as loading all.
+    pub masked_loads: bool,
     /// Limit of the vectors in the unrolled body of an innermost loop.
     pub unrolled_vectors: usize,
     /// Size of a cache line.
@@ -34,6 +36,8 @@ pub struct Machine {
     pub l1_bytes: usize,
     /// Size of the second-level cache of a core.
     pub l2_bytes: usize,
+    /// Size of the last-level cache that a few cores share. What is larger is written past the caches.
+    pub llc_bytes: usize,
     /// Threads of a large machine of this kind. Work is divided for this number, whatever machine runs it.
     pub threads: usize,
     pub costs: CostModel,
@@ -46,24 +50,32 @@ impl Machine {
         vector_registers: 16,
         fma_chains: 8,
         broadcasts: false,
+        masked_loads: false,
         unrolled_vectors: 50,
         line_bytes: 64,
         ways: 8,
         l1_bytes: 32 << 10,
         l2_bytes: 512 << 10,
+        llc_bytes: 32 << 20,
         threads: 64,
         costs: CostModel::PORTABLE,
     };
 
     /// Vectors of 256 bits.
-    pub const X86_64_V3: Machine =
-        Machine { vector_bytes: 32, broadcasts: true, costs: CostModel::X86_64_V3, ..Machine::PORTABLE };
+    pub const X86_64_V3: Machine = Machine {
+        vector_bytes: 32,
+        broadcasts: true,
+        masked_loads: true,
+        costs: CostModel::X86_64_V3,
+        ..Machine::PORTABLE
+    };
 
     /// Vectors of 512 bits, and twice as many registers.
     pub const X86_64_V4: Machine = Machine {
         vector_bytes: 64,
         vector_registers: 32,
         broadcasts: true,
+        masked_loads: true,
         unrolled_vectors: 100,
         l2_bytes: 1 << 20,
         costs: CostModel::X86_64_V4,

@@ -251,7 +251,7 @@ impl<'a> Checker<'a> {
             let writes = match bound {
                 // A later launch of the node may read what an earlier one has written.
                 OperandBinding::Result(_) | OperandBinding::Temp(_) => operand.mode != AccessMode::Read,
-                _ if operand.mode == AccessMode::Write => return Err(self.forbidden(address)),
+                _ if operand.mode.is_write_only() => return Err(self.forbidden(address)),
                 _ => false,
             };
             if writes {

@@ -164,8 +164,51 @@ impl Lowering<'_, '_> {
         self.b.ins().stack_addr(types::I64, slot, 0)
     }
 
-    /// Loops over the active lanes; calls `body` with their byte offsets in a stack slot and in memory.
+    /// Calls `body` for the active lanes, with their byte offsets in a stack slot and in memory.
     fn each_active(
+        &mut self,
+        access: &Access,
+        active: Val,
+        ty: Ty,
+        size: i64,
+        body: impl FnMut(&mut Self, Value, Value),
+    ) {
+        if self.kernel.ty(active).elem == Elem::Bool {
+            return self.each_where(access, active, ty, size, body);
+        }
+        self.each_of_first(access, active, ty, size, body);
+    }
+
+    /// The same for the lanes in which a mask holds, one branch after the other.
+    fn each_where(
+        &mut self,
+        access: &Access,
+        mask: Val,
+        ty: Ty,
+        size: i64,
+        mut body: impl FnMut(&mut Self, Value, Value),
+    ) {
+        let (value, constant) = self.index(access.index);
+        let from = self.address(access.buf, (value, constant.wrapping_add(access.offset)), size);
+        let lanes = (ty.lanes > 1).then(|| self.mask(mask, false));
+        for lane in 0..ty.lanes {
+            let holds = match &lanes {
+                Some(parts) => self.extract(parts, Elem::I32, lane),
+                None => self.scalar(mask),
+            };
+            let (then, done) = (self.b.create_block(), self.b.create_block());
+            self.b.ins().brif(holds, then, &[], done, &[]);
+            self.b.switch_to_block(then);
+            let offset = self.b.ins().iconst(types::I64, i64::from(lane) * size);
+            let at = self.b.ins().iadd_imm_s(from.0, from.1.wrapping_add(i64::from(lane) * access.stride * size));
+            body(self, offset, at);
+            self.b.ins().jump(done, &[]);
+            self.b.switch_to_block(done);
+        }
+    }
+
+    /// The same for a number of the first lanes, in a loop.
+    fn each_of_first(
         &mut self,
         access: &Access,
         active: Val,

@@ -24,6 +24,8 @@ pub(super) enum Code {
     RareEnd,
     /// Aligns what follows, the body of an innermost loop.
     Align,
+    /// Waits until what was written past the caches is in memory.
+    Fence,
     /// Sets the lowest byte of a register to 1 or 0 by the flags.
     Set(Condition, Reg),
     /// Ends the function with this status.
@@ -75,6 +77,8 @@ pub(super) struct Function {
     /// Bytes of the stack that selection uses, from the stack pointer on.
     pub stack: u32,
     pub labels: u32,
+    /// Whether it writes past the caches.
+    pub streams: bool,
     /// The statement of the kernel that the code from a number on is made of, by [`statement`], or none; only if it was wanted.
     pub marks: Vec<(u32, Option<usize>)>,
 }

@@ -21,6 +21,7 @@ pub(super) enum Item {
     Choose(Condition, Width, Reg, Reg),
     Set(Condition, Reg),
     Align,
+    Fence,
     Push(Reg),
     Pop(Reg),
     Return,
@@ -135,6 +136,7 @@ pub(super) fn assemble(items: &[Item], pool: &[u8]) -> Vec<u8> {
             Item::Choose(condition, width, to, from) => assembler.cmov(*condition, *width, *to, *from),
             Item::Set(condition, reg) => assembler.set(*condition, *reg),
             Item::Align => assembler.align(32),
+            Item::Fence => assembler.sfence(),
             Item::Push(reg) => assembler.push(*reg),
             Item::Pop(reg) => assembler.pop(*reg),
             Item::Return => assembler.ret(),
@@ -211,6 +213,7 @@ impl Emit<'_> {
                 self.rare.append(rare);
             }
             Code::Align => self.main(Item::Align),
+            Code::Fence => self.main(Item::Fence),
             Code::Return(status) => {
                 self.main(Item::Inst(Inst::new(Op::MovImm, Width::W32, &[RAX]).imm(i64::from(*status))));
                 if !is_last {

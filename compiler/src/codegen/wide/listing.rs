@@ -95,6 +95,7 @@ fn one(item: &Item) -> String {
         }
         Item::Set(condition, reg) => format!("set{} {}", suffix(*condition), general(*reg, 1)),
         Item::Align => "align 32".to_owned(),
+        Item::Fence => "sfence".to_owned(),
         Item::Push(reg) => format!("push {}", general(*reg, 8)),
         Item::Pop(reg) => format!("pop {}", general(*reg, 8)),
         Item::Return => "ret".to_owned(),

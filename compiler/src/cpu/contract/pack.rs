@@ -1,9 +1,9 @@
-//! Packs operands into panels: `[panel][k][pitch][copies]`, padded with zeros along k. What is packed for rows that do not exist is
-//! not used.
+//! Packs operands into panels: `[panel][k][pitch][copies]`. What is packed for rows that do not exist is not used.
 
 use dlc_ir::DType;
 
-use super::{COLUMNS_UNIT, Contiguous, OperandElement, OperandSource, UNROLL, round_down, round_up};
+use super::blocking::COLUMNS_UNIT;
+use super::{Contiguous, OperandElement, Producer, round_down};
 use crate::kernel::build::KernelBuilder;
 use crate::kernel::ir::{Binary, Buf, Compare, Elem, Ty, Val};
 
@@ -29,29 +29,25 @@ pub(super) struct Panels {
     pub tile: usize,
     /// Rows that are stored for each k, of which those beyond the tile are not used: so many that whole vectors are packed.
     pub pitch: usize,
-    /// Rows that the whole operand has.
+    /// Rows that the whole operand has, and how many of them are contiguous in it, if they are at all.
     pub size: usize,
+    pub run: usize,
     /// The replication of each element.
     pub copies: usize,
 }
 
 impl Packing {
     /// Packs `height` rows from `row` on, panel by panel.
-    pub fn block(&self, b: &mut KernelBuilder, to: Panels, row: Val, height: Val, side: &mut OperandSource<'_>) {
+    pub fn block(&self, b: &mut KernelBuilder, to: Panels, row: Val, height: Val, side: &mut Producer<'_>) {
         let zero = b.index(0);
         // Contiguous neighbouring panels are packed together: their parts of a cache line are loaded at once.
-        let strip =
-            side.contiguous == Contiguous::Row && to.tile < COLUMNS_UNIT && to.size.is_multiple_of(COLUMNS_UNIT);
+        let strip = side.contiguous == Contiguous::Row && to.tile < COLUMNS_UNIT && to.run.is_multiple_of(COLUMNS_UNIT);
         let step = if strip { COLUMNS_UNIT } else { to.tile };
         b.repeat(zero, height, step as i64, |b, first| {
             let panel = b.mul_const(first, self.depth as i64);
             let begin = b.add(row, first);
             if strip {
                 self.by_rows(b, to, panel, (begin, None), step, side);
-                for i in 0..step / to.tile {
-                    let panel = b.add_const(panel, (i * to.tile * self.depth) as i64);
-                    self.pad_depth(b, to, panel);
-                }
             } else {
                 let left = b.sub(height, first);
                 self.panel(b, to, panel, (begin, left), side);
@@ -66,7 +62,7 @@ impl Packing {
         to: Panels,
         panel: Val,
         (begin, left): (Val, Val),
-        side: &mut OperandSource<'_>,
+        side: &mut Producer<'_>,
     ) {
         let whole = b.index(to.pitch as i64);
         let count = b.binary(Binary::Min, left, whole);
@@ -80,7 +76,6 @@ impl Packing {
             let partial = b.compare(Compare::Lt, left, whole);
             b.when(partial, |b| self.whole(b, to, panel, begin, Some(left), side));
         }
-        self.pad_depth(b, to, panel);
     }
 
     /// Stores a vector of elements, or replicates one.
@@ -99,7 +94,7 @@ impl Packing {
         panel: Val,
         begin: Val,
         left: Option<Val>,
-        side: &mut OperandSource<'_>,
+        side: &mut Producer<'_>,
     ) {
         if side.contiguous == Contiguous::Row {
             return self.by_rows(b, to, panel, (begin, left), to.pitch, side);
@@ -130,7 +125,7 @@ impl Packing {
                 let offset = b.add(base, offset);
                 let columns = match lines[..] {
                     [line] => (0..lanes).map(|lane| b.lane(line, lane as u8)).collect(),
-                    _ => transpose(b, lines),
+                    _ => b.transpose(lines),
                 };
                 for (i, column) in columns.into_iter().enumerate() {
                     let offset = b.add_const(offset, (i * to.pitch) as i64);
@@ -152,7 +147,7 @@ impl Packing {
         panel: Val,
         (begin, left): (Val, Option<Val>),
         count: usize,
-        side: &mut OperandSource<'_>,
+        side: &mut Producer<'_>,
     ) {
         let zero = b.index(0);
         let actives: Vec<Option<Val>> =
@@ -195,7 +190,7 @@ impl Packing {
         panel: Val,
         begin: Val,
         (count, from): (Val, Val),
-        side: &mut OperandSource<'_>,
+        side: &mut Producer<'_>,
     ) {
         let zero = b.index(0);
         b.repeat(zero, count, 1, |b, r| {
@@ -212,15 +207,7 @@ impl Packing {
     }
 
     /// The first `count` rows element by element, the others zero.
-    fn rows(
-        &self,
-        b: &mut KernelBuilder,
-        to: Panels,
-        panel: Val,
-        begin: Val,
-        count: Val,
-        side: &mut OperandSource<'_>,
-    ) {
+    fn rows(&self, b: &mut KernelBuilder, to: Panels, panel: Val, begin: Val, count: Val, side: &mut Producer<'_>) {
         let zero = b.index(0);
         self.elements(b, to, panel, begin, (count, zero), side);
         if to.pitch == to.tile && to.size.is_multiple_of(to.tile) {
@@ -237,36 +224,4 @@ impl Packing {
             });
         });
     }
-
-    /// Zeros after the last k, up to a multiple of the unrolling.
-    fn pad_depth(&self, b: &mut KernelBuilder, to: Panels, panel: Val) {
-        if self.total.is_multiple_of(UNROLL) {
-            return;
-        }
-        let begin = b.mul_const(self.length, to.pitch as i64);
-        let end = round_up(b, self.length, UNROLL);
-        let end = b.mul_const(end, to.pitch as i64);
-        b.repeat(begin, end, 1, |b, i| {
-            let offset = b.add(panel, i);
-            let nothing = b.float(Ty::scalar(Elem::of(self.dtype)), 0.0);
-            self.put(b, to, offset, nothing);
-        });
-    }
-}
-
-/// The columns of a square.
-fn transpose(b: &mut KernelBuilder, rows: Vec<Val>) -> Vec<Val> {
-    if rows.len() == 1 {
-        return rows;
-    }
-    // Interleaving row i with row i + n/2, for all i, is a perfect shuffle of the rows; log n of them transpose.
-    let mut rows = rows;
-    for _ in 0..rows.len().ilog2() {
-        let half = rows.len() / 2;
-        rows = (0..half)
-            .flat_map(|i| [(i, false), (i, true)])
-            .map(|(i, upper)| b.interleave(rows[i], rows[i + half], upper))
-            .collect();
-    }
-    rows
 }

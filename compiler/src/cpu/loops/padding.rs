@@ -14,21 +14,21 @@ use crate::machine::Machine;
 use crate::nest::expr::ExprArena;
 use crate::nest::nests::{Nest, NestReduce};
 
-/// The sums `values` of a nest at a vector of positions on a parallel axis, from the given one, corrected for padding; the
-/// positions on the other parallel axes are set.
+/// The sums `values` of a nest at a vector of positions on a parallel axis, from the given one, of which `active` are there,
+/// corrected for padding; the positions on the other parallel axes are set.
 pub(crate) fn leave_out_padding(
     b: &mut KernelBuilder,
     elements: &mut Elements<'_>,
     nest: &Nest,
     exprs: &ExprArena,
     machine: &Machine,
-    (axis, first): (usize, Val),
+    (axis, first, active): (usize, Val, Option<Val>),
     values: Val,
 ) -> Val {
     let Some(reduce) = &nest.reduce else { return values };
     let emitter =
         LoopEmitter { nest, exprs, machine, plan: Tiling::rare(VectorAxis::Parallel(axis), b.ty(values).lanes) };
-    let point = TilePoint { lane: Some((axis, first, None)), ..TilePoint::default() };
+    let point = TilePoint { lane: Some((axis, first, active)), ..TilePoint::default() };
     emitter.without_padding(b, elements, reduce, &[point], vec![values])[0]
 }
 

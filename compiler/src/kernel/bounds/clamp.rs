@@ -32,9 +32,17 @@ impl Clamps<'_> {
         let mut clamped = Vec::with_capacity(block.len());
         for mut stmt in std::mem::take(block) {
             match &mut stmt {
-                Stmt::Let(val, Inst::Load(access)) => {
-                    let lanes = self.kernel.ty(*val).lanes;
-                    self.access(access, lanes, &mut clamped)?;
+                Stmt::Let(val, inst @ Inst::Load(_)) => {
+                    let Inst::Load(access) = inst else { unreachable!("it is one") };
+                    let ty = self.kernel.ty(*val);
+                    match access.active.filter(|&mask| self.is_mask(mask, ty.lanes)) {
+                        Some(mask) => {
+                            if let Some(open) = self.take() {
+                                *inst = self.gathered(access, mask, ty, open, &mut clamped)?;
+                            }
+                        }
+                        None => self.access(access, ty.lanes, &mut clamped)?,
+                    }
                 }
                 Stmt::Let(_, Inst::Gather { index, offset, .. }) => {
                     if let Some(open) = self.take() {
@@ -44,7 +52,14 @@ impl Clamps<'_> {
                 }
                 Stmt::Store(access, value) => {
                     let lanes = self.kernel.ty(*value).lanes;
-                    self.access(access, lanes, &mut clamped)?;
+                    if access.active.is_some_and(|mask| self.is_mask(mask, lanes)) {
+                        // Which lanes it writes is not known, so that no index keeps them all where they were meant to be.
+                        if let Some(open) = self.take() {
+                            return Err(open);
+                        }
+                    } else {
+                        self.access(access, lanes, &mut clamped)?;
+                    }
                 }
                 Stmt::Loop(l) => self.block(&mut l.body)?,
                 Stmt::If(i) => {
@@ -76,6 +91,41 @@ impl Clamps<'_> {
         Ok(())
     }
 
+    /// Whether lanes are active by a mask.
+    fn is_mask(&self, active: Val, lanes: u8) -> bool {
+        lanes > 1 && self.kernel.ty(active).elem == Elem::Bool
+    }
+
+    /// A load under a mask as a gather, whose indices are clamped lane by lane: moving all of them would move those that are inside.
+    fn gathered(
+        &mut self,
+        access: &Access,
+        mask: Val,
+        ty: Ty,
+        open: Unproved,
+        into: &mut Block,
+    ) -> Result<Inst, Unproved> {
+        let indices = Ty::vector(Elem::I64, ty.lanes);
+        let lane = self.define(Inst::Iota, indices, into);
+        let stride = self.define(Inst::Const(Const::I64(access.stride)), indices, into);
+        let distance = self.define(Inst::Binary(Binary::Mul, lane, stride), indices, into);
+        let first = self.define(Inst::Splat(access.index), indices, into);
+        let index = self.define(Inst::Binary(Binary::Add, first, distance), indices, into);
+        let (low, high) = (-i128::from(access.offset), open.elements as i128 - 1 - i128::from(access.offset));
+        let index = self.clamp(index, (low, high), open, into)?;
+        let inst = Inst::Gather { buf: access.buf, index, offset: access.offset };
+        let all = self.define(inst, ty, into);
+        let zero = self.define(Inst::Const(Const::float(ty.elem, 0.0)), ty, into);
+        Ok(Inst::Select(mask, all, zero))
+    }
+
+    fn define(&mut self, inst: Inst, ty: Ty, into: &mut Block) -> Val {
+        let val = Val(self.kernel.values.len() as u32);
+        self.kernel.values.push(ty);
+        into.push(Stmt::Let(val, inst));
+        val
+    }
+
     fn clamp(
         &mut self,
         index: Val,
@@ -88,15 +138,9 @@ impl Clamps<'_> {
             return Err(open);
         }
         let ty = self.kernel.ty(index);
-        let mut define = |inst: Inst| {
-            let val = Val(self.kernel.values.len() as u32);
-            self.kernel.values.push(ty);
-            into.push(Stmt::Let(val, inst));
-            val
-        };
-        let low = define(Inst::Const(Const::I64(low)));
-        let high = define(Inst::Const(Const::I64(high)));
-        let index = define(Inst::Binary(Binary::Max, index, low));
-        Ok(define(Inst::Binary(Binary::Min, index, high)))
+        let low = self.define(Inst::Const(Const::I64(low)), ty, into);
+        let high = self.define(Inst::Const(Const::I64(high)), ty, into);
+        let index = self.define(Inst::Binary(Binary::Max, index, low), ty, into);
+        Ok(self.define(Inst::Binary(Binary::Min, index, high), ty, into))
     }
 }

@@ -239,6 +239,19 @@ impl KernelBuilder {
         self.pure(Inst::Interleave(x, y, upper), ty)
     }
 
+    /// The columns of a square, whose rows are vectors of as many lanes as there are rows, a power of two.
+    pub fn transpose(&mut self, mut rows: Vec<Val>) -> Vec<Val> {
+        // Interleaving row i with row i + n/2, for all i, is a perfect shuffle of the rows; log n of them transpose.
+        for _ in 0..rows.len().ilog2() {
+            let half = rows.len() / 2;
+            rows = (0..half)
+                .flat_map(|i| [(i, false), (i, true)])
+                .map(|(i, upper)| self.interleave(rows[i], rows[i + half], upper))
+                .collect();
+        }
+        rows
+    }
+
     /// Whether any lane is set.
     pub fn any(&mut self, mask: Val) -> Val {
         assert_eq!(self.ty(mask).elem, Elem::Bool);

@@ -70,8 +70,11 @@ impl KernelBuilder {
             access.stride = 1;
         }
         if let Some(active) = access.active {
-            assert_eq!(self.ty(active), Ty::INDEX);
-            if self.range(active).is_some_and(|(low, _)| low >= i64::from(lanes)) {
+            let is_mask = self.ty(active) == Ty::vector(Elem::Bool, lanes);
+            assert!(is_mask || self.ty(active) == Ty::INDEX, "lanes are active by a mask or by their number");
+            if self.known_bool(active) == Some(true)
+                || self.range(active).is_some_and(|(low, _)| low >= i64::from(lanes))
+            {
                 access.active = None;
             }
         }

@@ -155,6 +155,7 @@ impl Checker<'_> {
             }
             (Code::LoopBegin | Code::LoopEnd, None) => Ok(()),
             (Code::Align, Some(0)) if matches!(items[..], [Item::Align]) => Ok(()),
+            (Code::Fence, Some(0)) if matches!(items[..], [Item::Fence]) => Ok(()),
             (code, Some(at)) => {
                 self.around(&items[..at], state)?;
                 self.main(code, items[at], state)?;

@@ -108,6 +108,10 @@ impl Assembler {
         self.code.push(0xc3);
     }
 
+    pub fn sfence(&mut self) {
+        self.code.extend([0x0f, 0xae, 0xf8]);
+    }
+
     /// Fills with few instructions without effect up to a multiple of `bytes`.
     pub fn align(&mut self, bytes: usize) {
         // those that Intel recommends, of 1 to 9 bytes

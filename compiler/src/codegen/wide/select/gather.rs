@@ -61,14 +61,14 @@ impl Select<'_> {
     }
 
     /// Gathers elements at indices of `index_bytes` from an address without an index, into registers with as many lanes as an index
-    /// register has, under a mask of all or of the first lanes.
+    /// register has, under a mask, if not all are active.
     pub(super) fn gather_parts(
         &mut self,
         flat: Mem,
         indices: &[Reg],
         index_bytes: u8,
         ty: Ty,
-        prefix: Option<&[Reg]>,
+        active: Option<&[Reg]>,
     ) -> Parts {
         let bytes = element_bytes(ty.elem);
         let wide = bytes == 8;
@@ -90,7 +90,7 @@ impl Select<'_> {
             // The instruction clears its mask.
             match self.isa {
                 Isa::Avx512 => {
-                    let mask = match prefix {
+                    let mask = match active {
                         Some(masks) => {
                             let part = self.mask_part(masks[0], i as u8 * per);
                             self.copy(part)
@@ -100,10 +100,9 @@ impl Select<'_> {
                     self.push(Inst::new(op, encoded, &[to]).with(Rm::Mem(mem)).under(mask));
                 }
                 Isa::Avx2 => {
-                    debug_assert!(prefix.is_none(), "lanes of a prefix are loaded one by one");
-                    let ones = self.uniform(Const::I32(-1));
+                    let lanes = active.map_or_else(|| self.uniform(Const::I32(-1)), |masks| masks[i]);
                     let mask = self.new_vector(to_width);
-                    self.function.code.push(Code::Moves(smallvec![(mask, ones)]));
+                    self.function.code.push(Code::Moves(smallvec![(mask, lanes)]));
                     self.push(Inst::new(op, encoded, &[to, mask]).with(Rm::Mem(mem)));
                 }
             }

@@ -296,6 +296,65 @@ impl Select<'_> {
         Rep::Scalar(self.set_flag(Condition::NotEqual))
     }
 
+    /// The mask of the lanes of an access that are active, with lanes of so many bytes where it is in vector registers. Registers may
+    /// have more lanes; these are not active.
+    pub(super) fn active_lanes(&mut self, active: Val, lanes: u8, bytes: u8) -> Parts {
+        if self.kernel.ty(active).elem != Elem::Bool {
+            return self.prefix(active, lanes, bytes);
+        }
+        let is_partial = usize::from(lanes * bytes) < Width::V128.size();
+        match self.isa {
+            Isa::Avx512 if lanes == 1 => smallvec![self.scalar_mask(active)],
+            Isa::Avx512 => {
+                let mask = self.mask(active);
+                if !is_partial {
+                    return smallvec![mask];
+                }
+                let all = self.mask_of(((1u32 << lanes) - 1) as u16);
+                smallvec![self.masks(Op::Kandw, mask, all)]
+            }
+            Isa::Avx2 if lanes == 1 => smallvec![self.scalar_lanes(active, bytes)],
+            Isa::Avx2 => {
+                let parts = self.mask_lanes(active, bytes);
+                if !is_partial {
+                    return parts;
+                }
+                let used = usize::from(lanes * bytes);
+                let all = (0..Width::V128.size()).map(|byte| if byte < used { u8::MAX } else { 0 }).collect();
+                let all = self.whole(all);
+                smallvec![self.two(Op::Vandps, Width::V128, parts[0], Rm::Reg(all))]
+            }
+        }
+    }
+
+    /// A bit for each lane of a mask, from the lowest on, in as many general registers as the mask has registers.
+    pub(super) fn lane_flags(&mut self, mask: Val) -> Parts {
+        let lanes = self.kernel.ty(mask).lanes;
+        if lanes == 1 {
+            return smallvec![self.general(mask)];
+        }
+        match self.isa {
+            Isa::Avx512 => {
+                let mask = self.mask(mask);
+                let to = self.new_general();
+                self.push(Inst::new(Op::KmovwToGeneral, Width::W32, &[to, mask]));
+                smallvec![to]
+            }
+            Isa::Avx2 => {
+                let bytes = self.lane_bytes(mask).unwrap_or(4);
+                let (width, _) = shape(self.isa, bytes, lanes);
+                let op = if bytes == 8 { Op::Vmovmskpd } else { Op::Vmovmskps };
+                let parts = self.mask_lanes(mask, bytes);
+                let flags = parts.into_iter().map(|part| {
+                    let to = self.new_general();
+                    self.push(Inst::new(op, width, &[to, part]));
+                    to
+                });
+                flags.collect()
+            }
+        }
+    }
+
     /// The mask of the first lanes, of which `active` are to be accessed, with lanes of so many bytes where it is in vector
     /// registers.
     pub(super) fn prefix(&mut self, active: Val, lanes: u8, bytes: u8) -> Parts {

@@ -98,7 +98,7 @@ impl Select<'_> {
         let (dtype, _) = self.kernel.extent(access.buf);
         let size = dtype.size();
         if let Some(active) = access.active {
-            return self.load_prefix(access, active, ty, dtype);
+            return self.load_active(access, active, ty, dtype);
         }
         let mem = self.start(access, size);
         if ty.lanes == 1 {
@@ -227,8 +227,8 @@ impl Select<'_> {
         self.of_bytes(loaded, ty)
     }
 
-    /// A load of the first lanes; the others are zero.
-    fn load_prefix(&mut self, access: &Access, active: Val, ty: Ty, dtype: DType) -> Rep {
+    /// A load of the active lanes; the others are zero.
+    fn load_active(&mut self, access: &Access, active: Val, ty: Ty, dtype: DType) -> Rep {
         let size = dtype.size();
         let vector = Ty { lanes: ty.lanes.max(4), ..ty };
         let mem = self.start(access, size);
@@ -236,11 +236,8 @@ impl Select<'_> {
         let per = vector.lanes / parts as u8;
         let bytes = element_bytes(ty.elem);
         let contiguous = access.stride == 1 || ty.lanes == 1;
-        if self.isa == Isa::Avx512
-            && !contiguous
-            && let Some(indices) = self.regular_indices(access.stride, ty, size)
-        {
-            let mask = self.prefix(active, ty.lanes, bytes);
+        if !contiguous && let Some(indices) = self.regular_indices(access.stride, ty, size) {
+            let mask = self.active_lanes(active, ty.lanes, bytes);
             let flat = self.flat(mem);
             return Rep::Vector(self.gather_parts(flat, &indices, 4, ty, Some(&mask)));
         }
@@ -251,7 +248,7 @@ impl Select<'_> {
                     4 => Op::Vmovups,
                     _ => Op::Vmovupd,
                 };
-                let mask = self.prefix(active, ty.lanes, bytes)[0];
+                let mask = self.active_lanes(active, ty.lanes, bytes)[0];
                 (0..parts as u8)
                     .map(|i| {
                         let mask = self.mask_part(mask, i * per);
@@ -265,7 +262,7 @@ impl Select<'_> {
             Isa::Avx2 if contiguous && size > 1 && ty.lanes > 1 => {
                 let op = if size == 4 { Op::Vmaskmovps } else { Op::Vmaskmovpd };
                 let (width, _) = self.shape(ty);
-                let masks = self.prefix(active, ty.lanes, bytes);
+                let masks = self.active_lanes(active, ty.lanes, bytes);
                 masks
                     .into_iter()
                     .enumerate()
@@ -288,8 +285,21 @@ impl Select<'_> {
         if size == 1 { self.of_bytes(loaded, ty) } else { Rep::Vector(loaded) }
     }
 
-    /// Runs `body` for the first lanes, of which `active` are to be accessed, one by one.
+    /// Runs `body` for the lanes that are active, one by one.
     pub(super) fn each_active(&mut self, active: Val, lanes: u8, mut body: impl FnMut(&mut Self, i64)) {
+        if self.kernel.ty(active).elem == Elem::Bool {
+            let flags = self.lane_flags(active);
+            let per = lanes.div_ceil(flags.len() as u8);
+            for lane in 0..lanes {
+                let skip = self.function.new_label();
+                let flag = flags[usize::from(lane / per)];
+                self.push(Inst::new(Op::TestImm, Width::W32, &[flag]).imm(1 << (lane % per)));
+                self.function.code.push(Code::Branch(Condition::Equal, skip));
+                body(self, i64::from(lane));
+                self.function.code.push(Code::Bind(skip));
+            }
+            return;
+        }
         let done = self.function.new_label();
         let n = self.general(active);
         for lane in 0..i64::from(lanes) {
@@ -300,7 +310,7 @@ impl Select<'_> {
         self.function.code.push(Code::Bind(done));
     }
 
-    /// Loads the first lanes one by one, by way of the stack.
+    /// Loads the active lanes one by one, by way of the stack.
     fn load_some_lanes(&mut self, access: &Access, active: Val, ty: Ty, dtype: DType, mem: Mem) -> Rep {
         let (width, parts) = self.shape(ty);
         let zero = self.uniform(Const::F32(0));

@@ -92,6 +92,9 @@ pub(super) fn select(kernel: &Kernel, isa: Isa, marks: bool) -> Function {
     select.reps[Kernel::BEGIN.0 as usize] = Rep::Scalar(parameters[1]);
     select.reps[Kernel::END.0 as usize] = Rep::Scalar(parameters[2]);
     select.statements(&kernel.body);
+    if select.function.streams {
+        select.function.code.push(Code::Fence);
+    }
     select.function.code.push(Code::Return(0));
     let body = std::mem::replace(&mut select.function.code, select.prologue);
     let before = select.function.code.len() as u32;

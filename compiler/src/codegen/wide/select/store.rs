@@ -4,8 +4,8 @@ use dlc_ir::DType;
 use smallvec::SmallVec;
 
 use super::value::{Parts, element_bytes, shape};
-use super::{Inst, Mem, Op, Reg, Rm, Select, Width};
-use crate::codegen::wide::code::RAX;
+use super::{Condition, Inst, Mem, Op, Reg, Rm, Select, Width};
+use crate::codegen::wide::code::{Code, RAX};
 use crate::codegen::wide::isa::Isa;
 use crate::kernel::{Access, AccessMode, Buf, BufKind, Const, Elem, Ty, Val};
 
@@ -37,12 +37,15 @@ impl Select<'_> {
         let per = ty.lanes / parts as u8;
         let bytes = element_bytes(ty.elem);
         let registers = self.storable(value, ty);
+        if self.streams(access) && size > 1 && width.size() == usize::from(per * bytes) {
+            return self.stream(mem, width, &registers);
+        }
         if access.stride == 1 {
             match (self.isa, access.active) {
                 (Isa::Avx512, active) => {
                     let partial = usize::from(ty.lanes * bytes) < 16;
                     let mask = match active {
-                        Some(active) => Some(self.prefix(active, ty.lanes, bytes)[0]),
+                        Some(active) => Some(self.active_lanes(active, ty.lanes, bytes)[0]),
                         None if partial => Some(self.mask_of(((1u32 << ty.lanes) - 1) as u16)),
                         None => None,
                     };
@@ -64,7 +67,7 @@ impl Select<'_> {
                 }
                 (Isa::Avx2, Some(active)) if size > 1 => {
                     let op = if size == 4 { Op::VmaskmovpsStore } else { Op::VmaskmovpdStore };
-                    let masks = self.prefix(active, ty.lanes, bytes);
+                    let masks = self.active_lanes(active, ty.lanes, bytes);
                     for (i, (reg, mask)) in registers.into_iter().zip(masks).enumerate() {
                         self.push(Inst::new(op, width, &[mask, reg]).with(Rm::Mem(mem.part(i as i32, width))));
                     }
@@ -104,6 +107,32 @@ impl Select<'_> {
             Some(active) => self.each_active(active, ty.lanes, one),
             None => (0..i64::from(ty.lanes)).for_each(|lane| one(self, lane)),
         }
+    }
+
+    /// Whether vectors are written past the caches.
+    fn streams(&self, access: &Access) -> bool {
+        let mode = |i: usize| self.kernel.operands[i].mode;
+        let streams = matches!(self.kernel.buffer(access.buf), BufKind::Operand(i) if mode(i) == AccessMode::Stream);
+        streams && access.stride == 1 && access.active.is_none()
+    }
+
+    /// Writes whole registers past the caches, if the address allows it.
+    fn stream(&mut self, mem: Mem, width: Width, registers: &[Reg]) {
+        self.function.streams = true;
+        let (odd, done) = (self.function.new_label(), self.function.new_label());
+        let write = |this: &mut Self, op: Op| {
+            for (i, &reg) in registers.iter().enumerate() {
+                this.push(Inst::new(op, width, &[reg]).with(Rm::Mem(mem.part(i as i32, width))));
+            }
+        };
+        self.push(Inst::new(Op::Lea, Width::W64, &[RAX]).with(Rm::Mem(mem)));
+        let low = width.size() as i64 - 1;
+        self.push(Inst::new(Op::TestImm, Width::W32, &[RAX]).imm(low));
+        self.function.code.push(Code::Branch(Condition::NotEqual, odd));
+        write(self, Op::VmovntpsStore);
+        self.function.code.extend([Code::RareBegin, Code::Bind(odd)]);
+        write(self, Op::VmovupsStore);
+        self.function.code.extend([Code::Jump(done), Code::RareEnd, Code::Bind(done)]);
     }
 
     /// The lanes of a vector; those of a mask as 0 and 1.

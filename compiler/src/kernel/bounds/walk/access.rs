@@ -9,6 +9,9 @@ use crate::kernel::ir::*;
 impl Walk<'_> {
     pub(super) fn access(&mut self, access: &Access, lanes: u8) {
         let index = self.int(access.index);
+        if let Some(mask) = access.active.filter(|&mask| self.kernel.ty(mask).elem == Elem::Bool) {
+            return self.masked(access, &index, mask);
+        }
         let active = access.active.map(|n| self.int(n));
         let reached = active.as_ref().map_or(i64::from(lanes), |n| n.range.high.min(i64::from(lanes)));
         if reached <= 0 {
@@ -36,6 +39,22 @@ impl Walk<'_> {
             }
         }
         self.prove(access.buf, [(&index, ends.0), (&index, ends.1)]);
+    }
+
+    /// An access of the lanes in which a mask holds.
+    fn masked(&mut self, access: &Access, index: &Int, mask: Val) {
+        let lane = self.lane(self.kernel.ty(mask).lanes);
+        let Some(form) = index.form.plus(&lane.form, access.stride) else { return self.refuse(access.buf, Range::ALL) };
+        let at = Int { form, range: Range::ALL };
+        let formula = self.truth(mask);
+        let (mark, around) = (self.facts.mark(), self.facts.enter());
+        if self.facts.assume(&formula) {
+            self.prove(access.buf, [(&at, access.offset), (&at, access.offset)]);
+        } else {
+            self.accesses += 1;
+        }
+        self.facts.release(mark);
+        self.facts.leave(around);
     }
 
     /// Records an access unless its first and its last element are proved to be in the buffer.

@@ -33,6 +33,13 @@ impl Walk<'_> {
         }
     }
 
+    /// The number of a lane.
+    pub(super) fn lane(&mut self, lanes: u8) -> Int {
+        let range = Range { low: 0, high: i64::from(lanes) - 1 };
+        let atom = *self.lanes.entry(lanes).or_insert_with(|| self.facts.unknown(range, false));
+        Int { form: Affine::atom(atom), range }
+    }
+
     pub(super) fn sum(&mut self, x: &Int, y: &Int, factor: i64, lanes: u8) -> Int {
         let (a, b) = (i128::from(y.range.low) * i128::from(factor), i128::from(y.range.high) * i128::from(factor));
         let (low, high) = (i128::from(x.range.low) + a.min(b), i128::from(x.range.high) + a.max(b));
@@ -154,11 +161,7 @@ impl Walk<'_> {
         let lanes = ty.lanes;
         match *inst {
             Inst::Const(Const::I64(c)) => Int { form: Affine::constant(c), range: Range { low: c, high: c } },
-            Inst::Iota => {
-                let range = Range { low: 0, high: i64::from(lanes) - 1 };
-                let atom = *self.lanes.entry(lanes).or_insert_with(|| self.facts.unknown(range, false));
-                Int { form: Affine::atom(atom), range }
-            }
+            Inst::Iota => self.lane(lanes),
             Inst::Splat(x) => self.int(x),
             Inst::Unary(Unary::Neg, x) => {
                 let (zero, x) = (Int { form: Affine::constant(0), range: Range { low: 0, high: 0 } }, self.int(x));

@@ -156,6 +156,8 @@ fn what_has_a_method_is_what_it_says() {
     }
     assembler.ret();
     expected.push("ret".to_owned());
+    assembler.sfence();
+    expected.push("sfence".to_owned());
     assert_eq!(lines(&assembler.finish(&[])), expected);
 }
 
