@@ -9,6 +9,7 @@ mod product;
 mod random;
 mod scalar;
 mod scatter;
+mod tile;
 mod tiling;
 mod unit;
 mod vectorize;

@@ -7,7 +7,8 @@
 use dlc_ir::compute::Combine;
 use dlc_ir::{ScalarOp, Type};
 
-use super::tiling::{Tile, VectorAxis, choose_lane};
+use super::tile::Tile;
+use super::tiling::{VectorAxis, choose_lane};
 use crate::machine::{Cost, Machine};
 use crate::nest::affine::{AffineIndex, volume};
 use crate::nest::expr::{ExprArena, ExprId, ExprKind, Predicate, Source};
@@ -166,9 +167,18 @@ fn option(
         [0, c] if c != 0 => 1,
         _ => return None,
     };
-    let tile = Tile::new(nest, exprs, VectorAxis::Parallel(lane), true, machine)?;
     let factor = (offsets[factor].coefficient(lane) != 1).then_some(factor);
     let moved = factor.map_or(0, |f| volume(&Dimension::sizes(&Dimension::all(nest, &offsets[f]))));
+    let tile = |divides: bool| Tile::of_columns(nest, exprs, VectorAxis::Parallel(lane), true, divides, machine);
+    let mut tile_of = tile(false)?;
+    // A permuted factor is divided into blocks of columns, each of which stays in a cache while it is used.
+    if factor.is_some()
+        && let Some(whole) = tile(true)
+        && whole.cost.saturating_mul(3) <= tile_of.cost.saturating_mul(4)
+    {
+        tile_of = whole;
+    }
+    let tile = tile_of;
     // Overlapping windows would be materialised in full.
     if factor.is_some_and(|f| moved > elements[f]) {
         return None;

@@ -23,11 +23,24 @@ struct Phase {
 impl Nest {
     /// Replaces reduction axes of which a predicate selects every s-th element by the axes of what it selects.
     pub fn split_phases(&mut self, exprs: &mut ExprArena) {
+        self.drop_multiples();
         while let Some(phase) = self.phase() {
             match self.divided(&phase) {
                 Some(axis) => self.split_positions(axis, phase.divisor as usize, exprs),
                 None => self.keep_selected(phase, exprs),
             }
+        }
+    }
+
+    /// Leaves out of predicates on divisibility what is divisible anyway: with it goes the whole reduction or nothing.
+    fn drop_multiples(&mut self) {
+        let parallel = self.parallel;
+        for predicate in self.reduce.iter_mut().flat_map(|r| &mut r.predicates) {
+            let Predicate::Divisible { index, divisor } = predicate else { continue };
+            let is_multiple = |(term, c): &(AffineTerm, i64)| {
+                matches!(term, AffineTerm::Axis(axis) if *axis >= parallel) && c % *divisor == 0
+            };
+            index.terms.retain(|term| !is_multiple(term));
         }
     }
 

@@ -78,6 +78,27 @@ impl Nest {
         (fraction.ceil() as u64).min(WHOLE)
     }
 
+    /// The positions on a parallel axis at which all predicates that depend on it hold, whatever the other positions are; none if no
+    /// predicate depends on it, or nothing is known of one that does.
+    pub fn interior(&self, axis: usize) -> Option<(i64, i64)> {
+        let reduce = self.reduce.as_ref()?;
+        let mut interior = None;
+        for predicate in reduce.predicates.iter().filter(|p| p.index().mentions(axis)) {
+            let Predicate::InRange { index, low, high } = predicate else { return None };
+            let factor = index.coefficient(axis);
+            let rest = index.plus(&AffineIndex::axis(axis).scaled(factor.checked_neg()?));
+            if factor <= 0 || rest.mentions(axis) || rest.reads_data() {
+                return None;
+            }
+            let (least, most) = rest.range(&self.extents);
+            let from = low.checked_sub(least)?.checked_add(factor - 1)?.div_euclid(factor);
+            let to = high.checked_sub(most)?.checked_add(factor - 1)?.div_euclid(factor);
+            let (begin, end) = interior.unwrap_or((0, self.extents[axis] as i64));
+            interior = Some((from.max(begin), to.min(end)));
+        }
+        interior
+    }
+
     fn fraction(&self, axes: &[usize], predicates: &[&Predicate]) -> f64 {
         let sizes: Vec<usize> = axes.iter().map(|&a| self.extents[a]).collect();
         let points = volume(&sizes);

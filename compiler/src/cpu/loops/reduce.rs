@@ -12,7 +12,6 @@ use crate::kernel::{Binary, Compare, KernelBuilder, Val};
 use crate::nest::affine::volume;
 use crate::nest::expr::{ExprKind, Predicate, identity};
 use crate::nest::nests::NestReduce;
-use crate::nest::ranges::ReducedRange;
 
 /// The largest reduction, in points, that is unrolled completely.
 const WRITTEN_OUT: usize = 9;
@@ -62,80 +61,8 @@ impl LoopEmitter<'_> {
         values
     }
 
-    /// The range to which a predicate restricts a loop: it is the same for all points and lanes.
-    fn range(&self, predicate: &Predicate) -> Option<ReducedRange> {
-        let plan = &self.plan;
-        let index = predicate.index();
-        let is_moving = |axis: usize| plan.jammed(axis) > 1 || plan.lane == VectorAxis::Parallel(axis);
-        let range = predicate.range(self.nest.parallel)?;
-        let is_lane = range.axis().is_some_and(|axis| plan.lane == VectorAxis::Reduction(axis));
-        (!is_lane && !index.axes().into_iter().any(is_moving)).then_some(range)
-    }
-
-    /// Visits the reduction unless a predicate excludes all of it.
-    fn visited(
-        &self,
-        b: &mut KernelBuilder,
-        elements: &mut Elements<'_>,
-        reduce: &NestReduce,
-        carried: Vec<Val>,
-        points: &[TilePoint],
-    ) -> Vec<Val> {
-        let whole = |p: &&Predicate| matches!(self.range(p), Some(ReducedRange::Whole));
-        let whole: Vec<&Predicate> = reduce.predicates.iter().filter(whole).collect();
-        let Some(cond) = elements.all(b, &whole) else {
-            return self.iterations(b, elements, reduce, self.nest.parallel, carried, points);
-        };
-        let elements = std::cell::RefCell::new(elements);
-        b.branch(
-            cond,
-            |b| {
-                elements.borrow_mut().inside(|elements| {
-                    self.iterations(b, elements, reduce, self.nest.parallel, carried.clone(), points)
-                })
-            },
-            |_| carried.clone(),
-        )
-    }
-
-    /// The first and the end of the elements of a reduction axis that predicates leave; none if all are visited.
-    fn bounds(
-        &self,
-        b: &mut KernelBuilder,
-        elements: &mut Elements<'_>,
-        reduce: &NestReduce,
-        axis: usize,
-    ) -> Option<(Val, Val)> {
-        let mut bounds = None;
-        for predicate in &reduce.predicates {
-            let Some(ReducedRange::Axis { axis: of, factor, rest, low, high }) = self.range(predicate) else {
-                continue;
-            };
-            if of != axis {
-                continue;
-            }
-            let (begin, end) = bounds.unwrap_or_else(|| (b.index(0), b.index(self.nest.extents[axis] as i64)));
-            let rest = elements.first(b, &rest);
-            // Where the axis counts backwards, `-high < -rest + |factor| * axis <= -low`.
-            let (rest, low, high) = match factor > 0 {
-                true => (rest, low, high),
-                false => (b.mul_const(rest, -1), 1 - high, 1 - low),
-            };
-            let factor = factor.abs();
-            let from = |b: &mut KernelBuilder, bound: i64| {
-                // the quotient, rounded up
-                let distance = b.mul_const(rest, -1);
-                let distance = b.add_const(distance, bound + factor - 1);
-                if factor == 1 { distance } else { b.div_floor(distance, factor) }
-            };
-            let (first, last) = (from(b, low), from(b, high));
-            bounds = Some((b.binary(Binary::Max, begin, first), b.binary(Binary::Min, end, last)));
-        }
-        bounds
-    }
-
     /// Loops over the reduction axes from `axis` on.
-    fn iterations(
+    pub(super) fn iterations(
         &self,
         b: &mut KernelBuilder,
         elements: &mut Elements<'_>,
@@ -167,10 +94,16 @@ impl LoopEmitter<'_> {
         }
         if self.is_written_out(axis, points) {
             let mut carried = carried;
+            let of_axis = |p: &&Predicate| self.range(p).is_some_and(|range| range.axis() == Some(axis));
+            let predicates: Vec<&Predicate> = reduce.predicates.iter().filter(of_axis).collect();
             for i in 0..n {
                 let at = b.index(i as i64);
-                carried =
-                    elements.at(axis, at, |elements| self.iterations(b, elements, reduce, axis + 1, carried, points));
+                carried = elements.at(axis, at, |elements| {
+                    let cond = elements.all(b, &predicates);
+                    self.where_holds(b, elements, cond, carried, |b, elements, carried| {
+                        self.iterations(b, elements, reduce, axis + 1, carried, points)
+                    })
+                });
             }
             return carried;
         }
@@ -266,7 +199,7 @@ impl LoopEmitter<'_> {
         let mut next = vec![];
         for (point, carried) in points.iter().zip(carried.chunks(each)) {
             next.extend(
-                point.enter(elements, self.plan.lanes, |elements| self.iteration(b, elements, reduce, carried, points)),
+                point.enter(elements, self.plan.lanes, |elements| self.iteration(b, elements, reduce, carried)),
             );
         }
         next
@@ -279,15 +212,13 @@ impl LoopEmitter<'_> {
         elements: &mut Elements<'_>,
         reduce: &NestReduce,
         carried: &[Val],
-        points: &[TilePoint],
     ) -> Vec<Val> {
         // Those that bound a loop hold here.
-        let is_open = |p: &&Predicate| match self.range(p) {
-            Some(ReducedRange::Axis { axis, .. }) => self.is_written_out(axis, points),
-            Some(ReducedRange::Whole) => false,
-            None => true,
-        };
-        let predicates: Vec<_> = reduce.predicates.iter().filter(is_open).collect();
+        let is_open = |p: &&Predicate| self.range(p).is_none() && !self.is_known(b, elements, p);
+        let mut predicates: Vec<_> = reduce.predicates.iter().filter(is_open).collect();
+        if self.plan.is_rare {
+            predicates.extend(&reduce.padding);
+        }
         let predicates = elements.all(b, &predicates);
         match predicates {
             Some(cond) if b.ty(cond).lanes == 1 && b.known_bool(cond) != Some(true) => {
@@ -326,6 +257,8 @@ impl LoopEmitter<'_> {
             if let Some((x, y)) = x.factors(b, y, lanes) {
                 return vec![b.fma(x, y, carried[0])];
             }
+            // Inactive lanes keep their sums.
+            return vec![x.keep(b, y, carried[0])];
         }
         let value = elements.masked_value(b, reduce.body, meet);
         if let [best, position] = *carried {
