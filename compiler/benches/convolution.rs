@@ -4,6 +4,7 @@
 //! `cargo bench -p dlc-compiler --bench convolution`; `-- 3x3 stride 2` selects the convolutions whose descriptions contain all of these
 //! words, `-- --target=x86-64-v3` the instruction set.
 
+#[allow(dead_code, reason = "the test uses the rest")]
 #[path = "../tests/common/convolution.rs"]
 mod convolution;
 #[allow(dead_code, reason = "each benchmark uses its part")]

@@ -94,7 +94,7 @@ impl Count<'_> {
             Inst::Binary(op, x, y) => eval::binary(op, elem, self.get(x)?, self.get(y)?),
             Inst::DivFloor(x, k) => (self.get(x)? as i64).div_euclid(k) as u64,
             Inst::Mod(x, k) => (self.get(x)? as i64).rem_euclid(k) as u64,
-            Inst::Compare(op, x, y) => u64::from(eval::compare(op, self.kernel.ty(x).elem, self.get(x)?, self.get(y)?)),
+            Inst::Compare(op, x, y) => eval::compare(op, self.kernel.ty(x).elem, self.get(x)?, self.get(y)?),
             Inst::Select(c, x, y) => self.get(if self.get(c)? != 0 { x } else { y })?,
             _ => return None,
         })
