@@ -99,7 +99,9 @@ impl LoopEmitter<'_> {
 
     /// Whether a predicate holds at every position on the parallel axes, since the reduction's position is known.
     pub(super) fn is_known(&self, b: &KernelBuilder, elements: &Elements<'_>, predicate: &Predicate) -> bool {
-        let at = |axis: usize| match elements.axes[axis].filter(|_| axis >= self.nest.parallel) {
+        // Of the lane axis the position is that of the first lane only.
+        let is_one = |axis: usize| axis >= self.nest.parallel && self.plan.lane != VectorAxis::Reduction(axis);
+        let at = |axis: usize| match elements.axes[axis].filter(|_| is_one(axis)) {
             Some(at) => b.known_index(at).map_or_else(|| AffineIndex::axis(axis), AffineIndex::constant),
             None => AffineIndex::axis(axis),
         };
