@@ -51,6 +51,13 @@ fn few_elements_depend_on_rounding() {
     assert!(counts.fraction_open() < 0.05, "{} of {} were left out", counts.open, counts.elements);
 }
 
+/// A gradient by a kernel, whose vectors run along positions, the last of which are padding.
+#[test]
+fn vectors_along_a_sum_end_in_padding() {
+    let result = differential::case(3_890_601_645_130_940_267, 7, 2, &mut differential::Counts::default());
+    result.unwrap_or_else(|e| panic!("{e}"));
+}
+
 /// Padding is not multiplied with infinite weights, if infinities count.
 #[test]
 fn strict_padding_meets_no_infinity() {

@@ -10,9 +10,9 @@ use dlc_compiler::options::PassOptions;
 use dlc_compiler::{passes, routine};
 use dlc_ir::Graph;
 
-/// A packed product; convolutions whose filters are permuted, one of them with rows shorter than a vector; reductions to a scalar
-/// and over columns; a scatter; a gather; a transpose.
-const PROGRAMS: [&str; 7] = [
+/// A packed product; convolutions whose filters are permuted, one of them with rows shorter than a vector, one of small padded images
+/// that are a power of two apart; reductions to a scalar and over columns; a scatter; a gather; a transpose.
+const PROGRAMS: [&str; 8] = [
     "func @f(%x: f32[512,512] input, %w: f32[512,512] input) -> f32[512,512] {
   %0 = dot %x, %w {lhs=[1], rhs=[0], lhs_batch=[], rhs_batch=[]} : f32[512,512]
   return %0
@@ -23,6 +23,10 @@ const PROGRAMS: [&str; 7] = [
 }",
     "func @f(%x: f32[4,8,12,5] input, %w: f32[16,8,3,3] input) -> f32[4,16,10,3] {
   %0 = conv %x, %w {stride=[1,1], low=[0,0], high=[0,0], x_dilation=[1,1], kernel_dilation=[1,1], feature_groups=1, batch_groups=1} : f32[4,16,10,3]
+  return %0
+}",
+    "func @f(%x: f32[8,256,4,4] input, %w: f32[64,256,3,3] input) -> f32[8,64,4,4] {
+  %0 = conv %x, %w {stride=[1,1], low=[1,1], high=[1,1], x_dilation=[1,1], kernel_dilation=[1,1], feature_groups=1, batch_groups=1} : f32[8,64,4,4]
   return %0
 }",
     "func @f(%x: f32[7,90] input, %i: i64[30,50] input) -> f32[50,30] {
@@ -67,11 +71,12 @@ type Change = (&'static str, fn(&mut Machine));
 
 #[test]
 fn every_number_of_the_machine_decides_something() {
-    let changes: [Change; 31] = [
+    let changes: [Change; 34] = [
         ("vector_bytes", |m| m.vector_bytes = 8),
         ("vector_registers", |m| m.vector_registers = 8),
         ("fma_chains", |m| m.fma_chains = 4),
         ("unrolled_vectors", |m| m.unrolled_vectors = 4),
+        ("line_bytes", |m| m.line_bytes *= 16),
         ("l1_bytes", |m| m.l1_bytes /= 4),
         ("l2_bytes", |m| m.l2_bytes /= 4),
         ("llc_bytes", |m| m.llc_bytes = 0),
@@ -92,6 +97,8 @@ fn every_number_of_the_machine_decides_something() {
         ("fma", |m| m.costs.fma *= 10),
         ("fma_latency", |m| m.costs.fma_latency *= 10),
         ("load", |m| m.costs.load *= 10),
+        ("line", |m| m.costs.line *= 100),
+        ("bounded_loop", |m| m.costs.bounded_loop *= 1000),
         ("strided_lane", |m| m.costs.strided_lane *= 100_000),
         ("gathered_lane", |m| m.costs.gathered_lane *= 100_000),
         ("divided_lane", |m| m.costs.divided_lane *= 100_000),

@@ -1,6 +1,7 @@
 //! Loop nests of elementwise operators and reductions: one kernel per nest.
 
 mod padding;
+mod ranges;
 mod reduce;
 mod transpose;
 
@@ -295,15 +296,19 @@ impl LoopEmitter<'_> {
                     });
                 }
             }
-            Some(reduce) => {
-                let sums = self.reduce(b, elements, reduce, points);
-                let values = self.without_padding(b, elements, reduce, points, sums);
-                for (point, value) in points.iter().zip(values) {
-                    point.enter(elements, self.plan.lanes, |elements| {
-                        elements.with(reduce.source, value, |elements| self.own_outputs(b, elements, point));
-                    });
-                }
-            }
+            Some(_) => self.at_border(b, elements, points),
+        }
+    }
+
+    /// Emits a reduction at some points.
+    fn reduced(&self, b: &mut KernelBuilder, elements: &mut Elements<'_>, points: &[TilePoint]) {
+        let reduce = self.nest.reduce.as_ref().expect("the caller has seen it");
+        let sums = self.reduce(b, elements, reduce, points);
+        let values = self.without_padding(b, elements, reduce, points, sums);
+        for (point, value) in points.iter().zip(values) {
+            point.enter(elements, self.plan.lanes, |elements| {
+                elements.with(reduce.source, value, |elements| self.own_outputs(b, elements, point));
+            });
         }
     }
 

@@ -53,6 +53,16 @@ impl MaskedValue {
         (all_active || is_zero).then(|| (b.splat(self.value, lanes), b.splat(other.value, lanes)))
     }
 
+    /// A sum to which the product with another factor is added in the lanes in which both are active.
+    pub fn keep(self, b: &mut KernelBuilder, other: MaskedValue, sum: Val) -> Val {
+        let lanes = b.ty(sum).lanes;
+        let (x, y) = (b.splat(self.value, lanes), b.splat(other.value, lanes));
+        let more = b.fma(x, y, sum);
+        let mut masks: Vec<Val> = [self.mask, other.mask].into_iter().flatten().collect();
+        masks.dedup();
+        masks.into_iter().fold(more, |more, mask| b.select(mask, more, sum))
+    }
+
     /// A predicate on the value, which `test` computes lane by lane; false in inactive lanes.
     pub fn holds(
         self,

@@ -9,9 +9,11 @@ mod product;
 mod random;
 mod scalar;
 mod scatter;
+mod tile;
 mod tiling;
 mod unit;
 mod vectorize;
+mod zeros;
 
 pub(crate) use loops::Launch;
 pub(crate) use operand_order::OperandOrder;

@@ -7,10 +7,11 @@
 use dlc_ir::compute::Combine;
 use dlc_ir::{ScalarOp, Type};
 
-use super::tiling::{Tile, VectorAxis, choose_lane};
+use super::tile::Tile;
+use super::tiling::{VectorAxis, choose_lane};
 use crate::machine::{Cost, Machine};
 use crate::nest::affine::{AffineIndex, volume};
-use crate::nest::expr::{ExprArena, ExprId, ExprKind, Source};
+use crate::nest::expr::{ExprArena, ExprId, ExprKind, Predicate, Source};
 use crate::nest::nests::{Nest, Nests, Output, SourceInfo, SourceKind};
 
 /// The least number of points of a nest for which permuting pays.
@@ -88,11 +89,27 @@ struct Arrangement {
 /// Chooses the axis along which a nest is vectorised, and makes it the last parallel one. If no factor is contiguous along it,
 /// returns the nest that permutes one.
 pub(crate) fn arrange(nest: &mut Nest, nests: &mut Nests, machine: &Machine) -> Option<Nest> {
+    let chosen = best(nest, nests, machine)?.change?;
+    apply(&chosen, nest, nests)
+}
+
+/// The best of all arrangements of a nest.
+pub(super) struct Best {
+    pub cost: Cost,
+    /// Whether its points are computed in register tiles.
+    pub is_tiled: bool,
+    /// None if the nest is best as it is.
+    change: Option<Arrangement>,
+}
+
+/// The best arrangement of a sum of products; none if it is no large one whose predicates are ranges.
+pub(super) fn best(nest: &Nest, nests: &Nests, machine: &Machine) -> Option<Best> {
     let reduce = nest.reduce.as_ref()?;
     let total = nest.extents.iter().copied().fold(1, usize::saturating_mul);
     let ExprKind::Apply(ScalarOp::Mul, dtype, factors) = nests.exprs.get(reduce.body).clone() else { return None };
     let &[x, y] = factors.as_slice() else { return None };
-    if reduce.combine != Combine::Sum || !reduce.predicates.is_empty() || !dtype.is_float() || total < WORK {
+    let is_range = reduce.predicates.iter().all(|p| p.range(nest.parallel).is_some());
+    if reduce.combine != Combine::Sum || !is_range || !dtype.is_float() || total < WORK {
         return None;
     }
     let offsets = [plain(&nests.exprs, x)?, plain(&nests.exprs, y)?];
@@ -107,20 +124,21 @@ pub(crate) fn arrange(nest: &mut Nest, nests: &mut Nests, machine: &Machine) -> 
         }
         lane => Tile::new(nest, exprs, lane, true, machine).map(|tile| tile.cost),
     };
+    let is_tiled = now.is_some();
     let now = now.unwrap_or_else(|| machine.costs.untiled.saturating_mul(total as Cost));
     let sizes = [x, y].map(|factor| elements(nests, factor));
     let best = (0..nest.parallel)
         .filter_map(|lane| option(nest, exprs, &offsets, sizes, lane, machine))
-        .min_by_key(|a| a.cost)?;
-    if best.cost.saturating_mul(10) > now.saturating_mul(9) {
-        return None;
-    }
-    apply(&best, nest, nests)
+        .min_by_key(|a| a.cost)
+        .filter(|best| best.cost.saturating_mul(10) <= now.saturating_mul(9));
+    let cost = best.as_ref().map_or(now, |best| best.cost);
+    Some(Best { cost, is_tiled: is_tiled || best.is_some(), change: best })
 }
 
+/// The index of a factor that is a read, affine along the axes of the reduction.
 fn plain(exprs: &ExprArena, factor: ExprId) -> Option<AffineIndex> {
     match exprs.get(factor) {
-        ExprKind::Read { offset, .. } => offset.is_affine().then(|| offset.clone()),
+        ExprKind::Read { offset, .. } => (!offset.reads_data()).then(|| offset.clone()),
         _ => None,
     }
 }
@@ -147,9 +165,18 @@ fn option(
         [0, c] if c != 0 => 1,
         _ => return None,
     };
-    let tile = Tile::new(nest, exprs, VectorAxis::Parallel(lane), true, machine)?;
     let factor = (offsets[factor].coefficient(lane) != 1).then_some(factor);
-    let moved = factor.map_or(0, |f| used(nest, &offsets[f]).map(|a| nest.extents[a]).fold(1, usize::saturating_mul));
+    let moved = factor.map_or(0, |f| volume(&Dimension::sizes(&Dimension::all(nest, &offsets[f]))));
+    let tile = |divides: bool| Tile::of_columns(nest, exprs, VectorAxis::Parallel(lane), true, divides, machine);
+    let mut tile_of = tile(false)?;
+    // A permuted factor is divided into blocks of columns, each of which stays in a cache while it is used.
+    if factor.is_some()
+        && let Some(whole) = tile(true)
+        && whole.cost.saturating_mul(3) <= tile_of.cost.saturating_mul(4)
+    {
+        tile_of = whole;
+    }
+    let tile = tile_of;
     // Overlapping windows would be materialised in full.
     if factor.is_some_and(|f| moved > elements[f]) {
         return None;
@@ -159,8 +186,46 @@ fn option(
     Some(Arrangement { cost, lane, columns: usize::from(tile.lanes) * tile.vectors, factor })
 }
 
-fn used(nest: &Nest, offset: &AffineIndex) -> impl Iterator<Item = usize> {
-    (0..nest.extents.len()).filter(|&a| offset.coefficient(a) != 0)
+/// An axis along which a factor's elements are counted: an axis of the nest, or a combination of some that a predicate restricts.
+struct Dimension {
+    index: AffineIndex,
+    /// Its coefficient in the factor's index; none if the axis occurs in quotients.
+    step: Option<i64>,
+    low: i64,
+    size: usize,
+}
+
+impl Dimension {
+    /// The dimensions of an index, those of inner axes last. Together they reach every element that the nest reads.
+    fn all(nest: &Nest, offset: &AffineIndex) -> Vec<Dimension> {
+        let mut rest = offset.clone();
+        let mut all: Vec<Dimension> = vec![];
+        for predicate in nest.reduce.iter().flat_map(|r| &r.predicates) {
+            let Predicate::InRange { index, low, high } = predicate else { continue };
+            let step = index.terms.first().and_then(|(term, c)| {
+                let (_, of) = rest.terms.iter().find(|(t, _)| t == term)?;
+                (of % c == 0).then_some(of / c)
+            });
+            let Some(step) = step else { continue };
+            let others = rest.plus(&index.scaled(-step));
+            let is_part = others.terms.len() + index.terms.len() == rest.terms.len();
+            let size = high.checked_sub(*low).and_then(|n| usize::try_from(n).ok());
+            if let Some(size) = size.filter(|_| is_part && index.terms.len() > 1) {
+                rest = others;
+                all.push(Dimension { index: index.clone(), step: Some(step), low: *low, size });
+            }
+        }
+        for axis in rest.axes() {
+            let step = rest.is_affine_in(axis).then(|| rest.coefficient(axis));
+            all.push(Dimension { index: AffineIndex::axis(axis), step, low: 0, size: nest.extents[axis] });
+        }
+        all.sort_by_key(|d| d.index.axes().last().copied());
+        all
+    }
+
+    fn sizes(all: &[Dimension]) -> Vec<usize> {
+        all.iter().map(|d| d.size).collect()
+    }
 }
 
 /// The cost of the epilogue's strided accesses if vectors run along an axis.
@@ -204,19 +269,36 @@ fn apply(chosen: &Arrangement, nest: &mut Nest, nests: &mut Nests) -> Option<Nes
     let factor = factors[chosen];
     let offset = plain(&nests.exprs, factor).expect("it stays a read");
     // The new order: parallel axes, reduction axes, the lanes.
-    let order: Vec<usize> = used(nest, &offset).filter(|&a| a != last).chain([last]).collect();
-    let shape: Vec<usize> = order.iter().map(|&a| nest.extents[a]).collect();
+    let mut order = Dimension::all(nest, &offset);
+    let lanes =
+        order.iter().position(|d| d.index == AffineIndex::axis(last)).expect("the factor moves along the lanes");
+    let lanes = order.remove(lanes);
+    order.push(lanes);
+    let shape = Dimension::sizes(&order);
     let source = nests.sources.len();
     nests.sources.push(SourceInfo { kind: SourceKind::Temp, ty: Type::new(dtype, shape.clone()) });
-    let narrow: Vec<AffineIndex> = (0..nest.extents.len())
-        .map(|a| order.iter().position(|&o| o == a).map_or_else(|| AffineIndex::constant(0), AffineIndex::axis))
-        .collect();
-    let expr = nests.exprs.substitute(factor, &narrow, &shape, &mut Default::default());
+    // Each dimension but those within quotients is taken out of the index by its step, and put in again as an axis.
+    let mut from = offset;
+    let mut narrow = vec![AffineIndex::constant(0); nest.extents.len()];
+    for (axis, d) in order.iter().enumerate() {
+        match d.step {
+            Some(step) => from = from.plus(&d.index.scaled(-step)),
+            None => narrow[d.index.axes()[0]] = AffineIndex::axis(axis),
+        }
+    }
+    let mut from = from.substitute(&narrow, &shape, &mut |data| data);
+    for (axis, d) in order.iter().enumerate() {
+        from = from.plus(&AffineIndex::axis(axis).plus_constant(d.low).scaled(d.step.unwrap_or(0)));
+    }
+    let ExprKind::Read { source: read, dtype: of, .. } = *nests.exprs.get(factor) else {
+        unreachable!("it stays a read")
+    };
+    let expr = nests.exprs.add(ExprKind::Read { source: read, dtype: of, offset: from });
     let output = Output { source, offset: AffineIndex::row_major(0..shape.len(), &shape), expr, check: None };
     let mut made = Nest { parallel: shape.len(), extents: shape.clone(), reduce: None, outputs: vec![output] };
     made.normalize(&mut nests.exprs);
 
-    let positions: Vec<AffineIndex> = order.iter().map(|&a| AffineIndex::axis(a)).collect();
+    let positions: Vec<AffineIndex> = order.iter().map(|d| d.index.clone().plus_constant(-d.low)).collect();
     let offset = AffineIndex::flatten(&positions, &shape);
     factors[chosen] = nests.exprs.add(ExprKind::Read { source, dtype, offset });
     let body = nests.exprs.add(ExprKind::Apply(f, dtype, factors));

@@ -42,7 +42,14 @@ fn is_worth(nest: &Nest, exprs: &ExprArena, product: &Product, machine: &Machine
         .all(|&(factor, rows)| along(nest, exprs, product, factor, rows) != Contiguous::None);
     let is_packed = in_place(nest, exprs, product, product.right, 2).is_none();
     let is_large = m >= SIDE && k >= SIDE && if is_packed { run >= SIDE } else { n >= SIDE };
-    is_large && (vectors || !machine.broadcasts) && contract::work(m, n, k, machine) >= machine.costs.packing
+    // Nor does packing each element of a window once for every window.
+    let overlap = [product.left, product.right].iter().any(|&factor| {
+        let (_, offset) = read(exprs, factor);
+        let (first, last) = offset.range(&nest.extents);
+        size(nest, &offset.axes()) as i64 > last.saturating_sub(first).saturating_add(1)
+    });
+    let is_read = machine.broadcasts && (overlap || !vectors);
+    is_large && !is_read && contract::work(m, n, k, machine) >= machine.costs.packing
 }
 
 /// Along what a factor is contiguous, whose rows or columns are the axes of a group.

@@ -5,6 +5,7 @@ use dlc_ir::DType;
 use dlc_ir::compute::Combine;
 
 use super::loops::TransposedReads;
+use super::tile::Tile;
 use crate::kernel;
 use crate::machine::{Cost, Machine, operations};
 use crate::nest::affine::{AffineIndex, volume};
@@ -26,16 +27,6 @@ pub(crate) enum VectorAxis {
 /// The most chunks of a kernel: a few per thread, for load balance.
 pub(crate) const fn most_chunks(machine: &Machine) -> usize {
     4 * machine.threads
-}
-
-/// Vector registers of a tile: accumulators, vectors of B, one broadcast of A, and one for the destructive FMA operand. With more
-/// than the machine has, the accumulators spill.
-fn registers(r: usize, v: usize) -> usize {
-    match (r, v) {
-        (_, 1) => r + 2,
-        (1, _) => v + 3,
-        _ => r * v + v + 2,
-    }
 }
 
 /// A plan of the loops of a nest.
@@ -166,118 +157,6 @@ impl Tiling {
     }
 }
 
-/// A register tile: a number of points of some parallel axes at the same time.
-pub(crate) struct Tile {
-    pub lanes: u8,
-    pub vectors: usize,
-    pub jam: Vec<(usize, usize)>,
-    /// The estimated cost of the whole nest.
-    pub cost: Cost,
-}
-
-impl Tile {
-    /// The tile of a nest with lanes along an axis, if it is a reduction with operand reuse.
-    pub fn new(nest: &Nest, exprs: &ExprArena, lane: VectorAxis, overlap: bool, machine: &Machine) -> Option<Tile> {
-        let reduce = nest.reduce.as_ref()?;
-        let reads: Vec<AffineIndex> = exprs.reads([reduce.body]).into_iter().map(|(_, offset)| offset).collect();
-        let reduced = volume(&nest.extents[nest.parallel..]);
-        let is_arg = matches!(reduce.combine, Combine::ArgMin | Combine::ArgMax);
-        let plain = reads.iter().all(AffineIndex::is_affine) && reduce.predicates.is_empty() && !is_arg;
-        let dtype = exprs.dtype(reduce.body);
-        if !plain || !dtype.is_float() || reads.len() < 2 || reduced < 8 || weight(nest, exprs) > 12 {
-            return None;
-        }
-        let width = machine.lanes(dtype);
-        let mentions = |offset: &AffineIndex, axis: usize| offset.coefficient(axis) != 0;
-        // The innermost parallel axis on which some operands depend, but none of those that depend on another axis.
-        let neighbour = |axis: usize| {
-            let moving = || reads.iter().filter(|o| mentions(o, axis));
-            let fits = |&a: &usize| a != axis && !moving().any(|o| mentions(o, a));
-            (0..nest.parallel).rev().filter(fits).find(|&a| reads.iter().any(|o| mentions(o, a)))
-        };
-        let parallel = volume(&nest.extents[..nest.parallel]);
-        match lane {
-            VectorAxis::None => None,
-            VectorAxis::Parallel(lane) => {
-                let n = nest.extents[lane];
-                if n < width {
-                    return None;
-                }
-                let row = neighbour(lane);
-                let rows = row.map_or(1, |a| nest.extents[a]);
-                let (cost, (r, v)) = best_tile(rows, n.div_ceil(width), 2, machine, |r, v| {
-                    let whole = rows.is_multiple_of(r) && n.is_multiple_of(v * width);
-                    r <= rows && v <= n.div_ceil(width) && (overlap || whole)
-                })?;
-                // Several registers form one vector if no two of these overlap.
-                let wide = if n.is_multiple_of(v * width) { v & v.wrapping_neg() } else { 1 };
-                let lanes = (wide * width).min(16) as u8;
-                Some(Tile {
-                    lanes,
-                    vectors: v * width / lanes as usize,
-                    jam: row.filter(|_| r > 1).map(|a| (a, r)).into_iter().collect(),
-                    cost: ((parallel / (n * rows)).saturating_mul(reduced) as Cost).saturating_mul(cost),
-                })
-            }
-            VectorAxis::Reduction(lane) => {
-                let length = nest.extents[lane];
-                if length < width {
-                    return None;
-                }
-                let some = |a: usize| reads.iter().any(|o| !mentions(o, a)) && reads.iter().any(|o| mentions(o, a));
-                let column = (0..nest.parallel).rev().find(|&a| some(a))?;
-                let row = neighbour(column);
-                let rows = row.map_or(1, |a| nest.extents[a]);
-                let n = nest.extents[column];
-                let (cost, (r, v)) = best_tile(rows, n, 1, machine, |r, v| {
-                    let whole = rows.is_multiple_of(r) && n.is_multiple_of(v);
-                    r <= rows && v <= n && (overlap || whole)
-                })?;
-                let mut jam: Vec<(usize, usize)> = row.filter(|_| r > 1).map(|a| (a, r)).into_iter().collect();
-                jam.extend((v > 1).then_some((column, v)));
-                jam.sort_unstable();
-                // The vectors of an iteration, and the horizontal reduction at the end.
-                let iterations = (reduced / length).saturating_mul(length.div_ceil(width));
-                let cost = ((parallel / (n * rows)).saturating_mul(iterations) as Cost).saturating_mul(cost);
-                let combined = machine.costs.combined_lanes.saturating_mul(parallel as Cost);
-                Some(Tile { lanes: width as u8, vectors: 1, jam, cost: cost.saturating_add(combined) })
-            }
-        }
-    }
-}
-
-/// The rows and vectors of the register tile of least cost for a result of this size, and the cost of one iteration of the
-/// reduction. A row costs `row` instructions for its operand: two if it has to be broadcast.
-fn best_tile(
-    rows: usize,
-    vectors: usize,
-    row: usize,
-    machine: &Machine,
-    fits: impl Fn(usize, usize) -> bool,
-) -> Option<(Cost, (usize, usize))> {
-    let costs = &machine.costs;
-    // With all registers, the allocator spills accumulators on the critical path.
-    let most = machine.vector_registers - 1;
-    let mut best: Option<(Cost, (usize, usize))> = None;
-    for r in 1..=most {
-        for v in (1..=most).take_while(|&v| registers(r, v) <= most) {
-            if !fits(r, v) {
-                continue;
-            }
-            let fmas = r * v;
-            // Throughput of multiply-adds, their latency, loads, and throughput of all instructions, copies of factors included.
-            let instructions = fmas + row * r + v + r * (v - 1);
-            let arithmetic = (costs.fma * fmas as Cost).max(costs.fma_latency);
-            let iteration = arithmetic.max(costs.load * (r + v) as Cost).max(costs.issue(instructions));
-            let cost = (rows.div_ceil(r) * vectors.div_ceil(v)) as Cost * iteration;
-            if best.is_none_or(|(c, _)| cost < c) {
-                best = Some((cost, (r, v)));
-            }
-        }
-    }
-    best
-}
-
 /// The number of lanes for the dtypes of a nest.
 pub(crate) fn vector_lanes(nest: &Nest, exprs: &ExprArena) -> u8 {
     let mut fewest = 16;
@@ -322,7 +201,7 @@ pub(crate) fn choose_lane(nest: &Nest, exprs: &ExprArena, machine: &Machine) -> 
     let cost = |axis: usize| -> usize {
         let n = nest.extents[axis];
         let per_read = |offset: &AffineIndex| match offset.coefficient(axis) {
-            _ if !offset.is_affine() => lanes,
+            _ if !offset.is_affine_in(axis) => lanes,
             0 | 1 => 1,
             _ => lanes,
         };

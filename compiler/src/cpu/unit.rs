@@ -6,17 +6,14 @@ use super::loops::{self, Launch};
 use super::operand_order::{self, OperandOrder};
 use super::product;
 use super::scatter;
+use super::zeros;
 use crate::machine::Machine;
 use crate::nest::NestError;
 use crate::nest::Statuses;
 use crate::nest::affine::{AffineIndex, volume};
 use crate::nest::compose::compose;
 use crate::nest::expr::{ExprKind, Source};
-use crate::nest::materialize::{Temporaries, materialize};
 use crate::nest::nests::{Nest, NestReduce, NestStage, Nests, Output, SourceInfo, SourceKind};
-
-/// When the traffic of a temporary is small compared with what plain operands save.
-const TEMPORARIES: Temporaries = Temporaries { uses: 4, positions: 4096 };
 
 /// A kernel function as normalised nests, before lowering to loops.
 #[derive(Clone, Debug)]
@@ -36,7 +33,10 @@ impl Unit {
             match stage {
                 NestStage::Nest(mut nest) => {
                     nest.normalize(&mut nests.exprs);
-                    stages.extend(materialize(&mut nest, &mut nests, &TEMPORARIES).into_iter().map(NestStage::Nest));
+                    nest.split_phases(&mut nests.exprs);
+                    nest.normalize(&mut nests.exprs);
+                    let operands = zeros::materialize_operands(&mut nest, &mut nests, machine);
+                    stages.extend(operands.into_iter().map(NestStage::Nest));
                     if !product::applies(&nest, &nests.exprs, machine) {
                         stages.extend(operand_order::arrange(&mut nest, &mut nests, machine).map(NestStage::Nest));
                     }

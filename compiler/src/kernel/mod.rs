@@ -18,7 +18,9 @@ pub mod ir;
 pub mod math;
 pub mod print;
 pub mod verify;
+mod work;
 
 pub use build::KernelBuilder;
 pub use ir::*;
 pub use verify::{Malformed, Verified, verify};
+pub use work::multiplications;

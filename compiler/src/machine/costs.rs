@@ -43,6 +43,10 @@ pub struct CostModel {
     pub fma_latency: Cost,
     /// The throughput cost of a vector load: two per cycle.
     pub load: Cost,
+    /// A cache line that comes from the second-level cache while the first is busy.
+    pub line: Cost,
+    /// A loop whose bounds are computed: their computation, and the end that is not predicted.
+    pub bounded_loop: Cost,
     /// One lane of a strided load or store.
     pub strided_lane: Cost,
     /// One lane of a gather.
@@ -78,6 +82,8 @@ impl CostModel {
         fma: 120,
         fma_latency: 1_120,
         load: 120,
+        line: 480,
+        bounded_loop: 2_400,
         strided_lane: 120,
         gathered_lane: 180,
         divided_lane: 240,

@@ -28,6 +28,8 @@ pub struct Machine {
     pub masked_loads: bool,
     /// Limit of the vectors in the unrolled body of an innermost loop.
     pub unrolled_vectors: usize,
+    /// Size of a cache line.
+    pub line_bytes: usize,
     /// Size of the first-level data cache of a core.
     pub l1_bytes: usize,
     /// Size of the second-level cache of a core.
@@ -48,6 +50,7 @@ impl Machine {
         broadcasts: false,
         masked_loads: false,
         unrolled_vectors: 50,
+        line_bytes: 64,
         l1_bytes: 32 << 10,
         l2_bytes: 512 << 10,
         llc_bytes: 32 << 20,
@@ -75,6 +78,9 @@ impl Machine {
         costs: CostModel::X86_64_V4,
         ..Machine::PORTABLE
     };
+
+    /// Ways of the caches: lines of one set that they hold at the same time. Hardly any machine has fewer.
+    pub const WAYS: usize = 8;
 
     /// Lanes of a vector register.
     pub const fn lanes(&self, dtype: DType) -> usize {

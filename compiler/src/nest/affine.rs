@@ -329,6 +329,49 @@ impl AffineIndex {
         self.terms.iter().all(|(atom, _)| matches!(atom, AffineTerm::Axis(_)))
     }
 
+    /// Whether it is affine in an axis: no quotient, remainder or data depends on it.
+    pub fn is_affine_in(&self, axis: usize) -> bool {
+        self.terms.iter().all(|(atom, _)| match atom {
+            AffineTerm::Axis(_) => true,
+            AffineTerm::Div(x, _) | AffineTerm::Mod(x, _) => !x.mentions(axis) && !x.reads_data(),
+            AffineTerm::Data { .. } | AffineTerm::Overflow => false,
+        })
+    }
+
+    /// Whether it depends on an axis, other than by data.
+    pub fn mentions(&self, axis: usize) -> bool {
+        self.terms.iter().any(|(atom, _)| match atom {
+            AffineTerm::Axis(a) => *a == axis,
+            AffineTerm::Div(x, _) | AffineTerm::Mod(x, _) => x.mentions(axis),
+            AffineTerm::Data { .. } => false,
+            AffineTerm::Overflow => true,
+        })
+    }
+
+    /// Whether data, or an overflow, is a term anywhere in it.
+    pub fn reads_data(&self) -> bool {
+        self.terms.iter().any(|(atom, _)| match atom {
+            AffineTerm::Axis(_) => false,
+            AffineTerm::Div(x, _) | AffineTerm::Mod(x, _) => x.reads_data(),
+            AffineTerm::Data { .. } | AffineTerm::Overflow => true,
+        })
+    }
+
+    /// The axes that it depends on, other than by data, ascending.
+    pub fn axes(&self) -> Vec<usize> {
+        let mut axes = vec![];
+        for (atom, _) in &self.terms {
+            match atom {
+                AffineTerm::Axis(axis) => axes.push(*axis),
+                AffineTerm::Div(x, _) | AffineTerm::Mod(x, _) => axes.extend(x.axes()),
+                AffineTerm::Data { .. } | AffineTerm::Overflow => {}
+            }
+        }
+        axes.sort_unstable();
+        axes.dedup();
+        axes
+    }
+
     /// Substitutes every axis, for an iteration space of `extents`. `data` replaces nested expressions.
     pub fn substitute(
         &self,

@@ -66,7 +66,8 @@ impl Predicate {
         }
     }
 
-    fn substitute(
+    /// The predicate on another iteration space; `data` replaces nested expressions.
+    pub fn substitute(
         &self,
         axes: &[AffineIndex],
         extents: Extents<'_>,

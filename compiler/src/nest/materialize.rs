@@ -22,8 +22,14 @@ pub(crate) struct Temporaries {
     pub positions: usize,
 }
 
-/// Materialises computed factors of a nest; returns the nests that compute them, which run before it.
-pub(crate) fn materialize(nest: &mut Nest, nests: &mut Nests, pays: &Temporaries) -> Vec<Nest> {
+/// Materialises computed factors of a nest; returns the nests that compute them, which run before it. Predicates for which
+/// `is_kept` stay with the nest.
+pub(crate) fn materialize(
+    nest: &mut Nest,
+    nests: &mut Nests,
+    pays: &Temporaries,
+    is_kept: impl Fn(&Predicate) -> bool,
+) -> Vec<Nest> {
     let mut before = vec![];
     let Some(reduce) = &nest.reduce else { return before };
     let total = volume(&nest.extents);
@@ -34,32 +40,36 @@ pub(crate) fn materialize(nest: &mut Nest, nests: &mut Nests, pays: &Temporaries
     if !dtype.is_float() {
         return before;
     }
-    let predicates = reduce.predicates.clone();
+    let (kept, predicates): (Vec<Predicate>, Vec<Predicate>) = reduce.predicates.iter().cloned().partition(is_kept);
     let extents = nest.extents.clone();
     let mut new = factors.clone();
     // Each predicate is moved to a factor that depends on all of its axes, and to the others that would be read out of bounds
     // without it.
     let mut conditions: Vec<Vec<Predicate>> = vec![vec![]; new.len()];
     let is_outside: Vec<bool> = new.iter().map(|&f| reads_outside(f, &extents, nests)).collect();
-    for predicate in predicates {
-        let axes = || (0..extents.len()).filter(|&a| mentions(predicate.index(), a));
+    for predicate in &predicates {
+        let axes = || (0..extents.len()).filter(|&a| predicate.index().mentions(a));
         let moves = |factor: &usize| axes().all(|a| depends(&nests.exprs, new[*factor], a));
         let Some(owner) = (0..new.len()).find(moves) else { return before };
         for factor in (0..new.len()).filter(|f| *f == owner || (is_outside[*f] && moves(f))) {
             conditions[factor].push(predicate.clone());
         }
     }
-    if conditions.iter().zip(&is_outside).any(|(conditions, &is_outside)| is_outside && conditions.is_empty()) {
+    // A kept predicate guards the reads of what depends on all of its axes.
+    let is_guarded =
+        |factor: ExprId| kept.iter().any(|p| p.index().axes().into_iter().all(|a| depends(&nests.exprs, factor, a)));
+    let inside = |f: usize| !is_outside[f] || !conditions[f].is_empty() || is_guarded(new[f]);
+    if !(0..new.len()).all(inside) {
         return before;
     }
     for (factor, conditions) in new.iter_mut().zip(conditions) {
         let zero = nests.exprs.constant(dtype, Scalar::zero(dtype));
         let guarded = nests.exprs.choose(conditions, *factor, zero, &extents);
         let is_guarded = guarded != *factor;
-        if is_plain(&nests.exprs, guarded) {
+        if is_plain(&nests.exprs, guarded, &kept) {
             continue;
         }
-        match temporary(guarded, nest, pays, nests) {
+        match temporary(guarded, nest, &kept, pays, nests) {
             Some((made, read)) => {
                 before.push(made);
                 *factor = read;
@@ -72,7 +82,7 @@ pub(crate) fn materialize(nest: &mut Nest, nests: &mut Nests, pays: &Temporaries
         let body = nests.exprs.add(ExprKind::Apply(ScalarOp::Mul, dtype, new));
         let reduce = nest.reduce.as_mut().expect("matched above");
         reduce.body = body;
-        reduce.padding = std::mem::take(&mut reduce.predicates);
+        (reduce.predicates, reduce.padding) = (kept, predicates);
     }
     before
 }
@@ -85,18 +95,28 @@ fn reads_outside(factor: ExprId, extents: &[usize], nests: &Nests) -> bool {
     })
 }
 
-fn is_plain(exprs: &ExprArena, factor: ExprId) -> bool {
+/// Whether a factor can be read where it is: affinely, but for axes of kept predicates, along which no tile extends.
+fn is_plain(exprs: &ExprArena, factor: ExprId, kept: &[Predicate]) -> bool {
     match exprs.get(factor) {
-        ExprKind::Read { offset, .. } => offset.is_affine(),
+        ExprKind::Read { offset, .. } => {
+            let fixed = |axis: usize| kept.iter().any(|p| p.index().mentions(axis));
+            !offset.reads_data() && offset.axes().into_iter().all(|a| offset.is_affine_in(a) || fixed(a))
+        }
         ExprKind::Const(_) => true,
         _ => false,
     }
 }
 
 /// A nest that materialises a factor, and the read that replaces it.
-fn temporary(factor: ExprId, nest: &Nest, pays: &Temporaries, nests: &mut Nests) -> Option<(Nest, ExprId)> {
+fn temporary(
+    factor: ExprId,
+    nest: &Nest,
+    kept: &[Predicate],
+    pays: &Temporaries,
+    nests: &mut Nests,
+) -> Option<(Nest, ExprId)> {
     let axes = nest.extents.len();
-    let combined = combinations(factor, nest, &nests.exprs);
+    let combined = combinations(factor, nest, kept, &nests.exprs);
     // The new iteration space: the old axes, most of which will be unused, and one axis per combination.
     let mut extents = nest.extents.clone();
     let mut replaced: Vec<AffineIndex> = (0..axes).map(AffineIndex::axis).collect();
@@ -112,7 +132,7 @@ fn temporary(factor: ExprId, nest: &Nest, pays: &Temporaries, nests: &mut Nests)
     let used: Vec<usize> = (0..extents.len()).filter(|&a| depends(&nests.exprs, moved, a)).collect();
     let clean = combined.iter().all(|(index, ..)| {
         // Neither the pivots nor the axes that were combined with them may remain.
-        index.terms.iter().all(|(atom, _)| !matches!(atom, AffineTerm::Axis(a) if used.contains(a)))
+        used.iter().all(|&a| !index.mentions(a))
     });
     let shape: Vec<usize> = used.iter().map(|&a| extents[a]).collect();
     let elements = volume(&shape);
@@ -148,34 +168,51 @@ fn temporary(factor: ExprId, nest: &Nest, pays: &Temporaries, nests: &mut Nests)
     Some((made, read))
 }
 
-/// The combinations of several axes that predicates in a factor test, each with an axis (the pivot) that occurs in no other, the
-/// sign of its coefficient, and its range.
-fn combinations(factor: ExprId, nest: &Nest, exprs: &ExprArena) -> Vec<(AffineIndex, usize, i64, i64)> {
-    let mut tested: Vec<AffineIndex> = vec![];
+/// The combinations of several axes that predicates in a factor test, or those that are kept beside it, each with an axis (the
+/// pivot) that occurs in no other, the sign of its coefficient, and its range.
+fn combinations(
+    factor: ExprId,
+    nest: &Nest,
+    kept: &[Predicate],
+    exprs: &ExprArena,
+) -> Vec<(AffineIndex, usize, i64, i64)> {
+    // Combinations with the values for which a kept predicate holds.
+    let mut tested: Vec<(AffineIndex, Option<(i64, i64)>)> = vec![];
+    let mut add = |predicate: &Predicate, is_kept: bool| {
+        let mut index = predicate.index().clone();
+        let constant = std::mem::take(&mut index.constant);
+        let known = match predicate {
+            Predicate::InRange { low, high, .. } if is_kept => {
+                low.checked_sub(constant).zip(high.checked_sub(constant).and_then(|high| high.checked_sub(1)))
+            }
+            _ => None,
+        };
+        if index.terms.len() > 1 && !index.reads_data() && tested.iter().all(|(other, _)| *other != index) {
+            tested.push((index, known));
+        }
+    };
+    let depends = |p: &&Predicate| p.index().axes().into_iter().all(|a| depends(exprs, factor, a));
+    kept.iter().filter(depends).for_each(|predicate| add(predicate, true));
     exprs.visit([factor], &mut |_, form| {
         if let ExprKind::If { predicates, .. } = form {
-            for predicate in predicates {
-                let mut index = predicate.index().clone();
-                index.constant = 0;
-                let axes = index.terms.len();
-                if axes > 1 && index.is_affine() && !tested.contains(&index) {
-                    tested.push(index);
-                }
-            }
+            predicates.iter().for_each(|predicate| add(predicate, false));
         }
     });
     let mut combined: Vec<(AffineIndex, usize, i64, i64)> = vec![];
-    for (i, index) in tested.iter().enumerate() {
-        let lonely = |axis: usize| tested.iter().enumerate().all(|(j, other)| i == j || other.coefficient(axis) == 0);
+    for (i, (index, known)) in tested.iter().enumerate() {
+        let lonely = |axis: usize| tested.iter().enumerate().all(|(j, (other, _))| i == j || !other.mentions(axis));
         let pivot = index.terms.iter().find_map(|(atom, c)| match atom {
-            AffineTerm::Axis(axis) if c.abs() == 1 && lonely(*axis) => Some(*axis),
+            AffineTerm::Axis(axis) if c.abs() == 1 && lonely(*axis) && index.is_affine_in(*axis) => Some(*axis),
             _ => None,
         });
         if let Some(pivot) = pivot {
-            let (low, high) = index.range(&nest.extents);
+            let (mut low, mut high) = index.range(&nest.extents);
+            if let Some((first, last)) = known {
+                (low, high) = (low.max(*first), high.min(*last));
+            }
             // a combination with more values than any buffer has elements cannot be an axis
             let fits = |n: i64| n.unsigned_abs() < Type::MAX_BYTES as u64;
-            if fits(low) && fits(high) {
+            if fits(low) && fits(high) && low <= high {
                 combined.push((index.clone(), pivot, low, high));
             }
         }
@@ -185,14 +222,5 @@ fn combinations(factor: ExprId, nest: &Nest, exprs: &ExprArena) -> Vec<(AffineIn
 
 /// Whether an expression depends on an axis.
 pub(crate) fn depends(exprs: &ExprArena, root: ExprId, axis: usize) -> bool {
-    exprs.indices([root]).iter().any(|index| mentions(index, axis))
-}
-
-fn mentions(index: &AffineIndex, axis: usize) -> bool {
-    index.terms.iter().any(|(atom, _)| match atom {
-        AffineTerm::Axis(a) => *a == axis,
-        AffineTerm::Div(x, _) | AffineTerm::Mod(x, _) => mentions(x, axis),
-        AffineTerm::Data { .. } => false,
-        AffineTerm::Overflow => true,
-    })
+    exprs.indices([root]).iter().any(|index| index.mentions(axis))
 }

@@ -1,6 +1,6 @@
 //! Kernel functions as composed loop nests: what is computed at each point of an iteration space, independent of the machine.
 //!
-//! - `compose` substitutes operators into each other until only nests over buffers remain; `normalize`, `materialize` and `part`
+//! - `compose` substitutes operators into each other until only nests over buffers remain; `normalize`, `phases`, `materialize` and `part`
 //!   bring these into the form that lowering to a machine starts from.
 //! - `expr` is the arena of element expressions, `affine` their quasi-affine indices.
 
@@ -12,6 +12,8 @@ pub(crate) mod materialize;
 pub(crate) mod nests;
 mod normalize;
 mod part;
+mod phases;
+pub(crate) mod ranges;
 mod size;
 mod statuses;
 

@@ -33,6 +33,38 @@ pub(crate) fn leave_out_padding(
 }
 
 impl LoopEmitter<'_> {
+    /// Emits a reduction at some points: without the predicates on a vector's positions where all of these are known to hold.
+    pub(super) fn at_border(&self, b: &mut KernelBuilder, elements: &mut Elements<'_>, points: &[TilePoint]) {
+        let lanes = i64::from(self.plan.lanes);
+        let interior = match points {
+            [TilePoint { lane: Some((axis, first, None)), .. }] => {
+                let interior = self.nest.interior(*axis).filter(|(begin, end)| end - begin >= lanes);
+                interior.map(|interior| (*axis, *first, interior))
+            }
+            _ => None,
+        };
+        let Some((axis, first, (begin, end))) = interior else { return self.reduced(b, elements, points) };
+        let mut inner = self.nest.clone();
+        let reduce = inner.reduce.as_mut().expect("reductions have predicates");
+        reduce.predicates.retain(|p| !p.index().mentions(axis));
+        let inner = LoopEmitter { nest: &inner, plan: self.plan.clone(), ..*self };
+        let (begin, last) = (b.index(begin), b.index(end - lanes));
+        let (after, before) = (b.compare(Compare::Ge, first, begin), b.compare(Compare::Le, first, last));
+        let is_inside = b.and(after, before);
+        let elements = RefCell::new(elements);
+        b.branch(
+            is_inside,
+            |b| {
+                elements.borrow_mut().inside(|elements| inner.reduced(b, elements, points));
+                vec![]
+            },
+            |b| {
+                elements.borrow_mut().inside(|elements| self.reduced(b, elements, points));
+                vec![]
+            },
+        );
+    }
+
     /// Corrects the sums at some points for padding.
     pub(super) fn without_padding(
         &self,
@@ -69,14 +101,8 @@ impl LoopEmitter<'_> {
         for (&offset, &sum) in offsets.iter().zip(sums) {
             b.store(memory, offset, sum);
         }
-        let predicates = reduce.padding.clone();
-        let nest = Nest {
-            extents: self.nest.extents.clone(),
-            parallel: self.nest.parallel,
-            reduce: Some(NestReduce { predicates, padding: vec![], ..reduce.clone() }),
-            outputs: vec![],
-        };
-        let one = LoopEmitter { nest: &nest, plan: Tiling::rare(VectorAxis::None, 1), ..*self };
+        // Unlikely code has padding among its conditions.
+        let one = LoopEmitter { plan: Tiling::rare(VectorAxis::None, 1), ..*self };
         let zero = b.index(0);
         self.jammed(b, elements, &points[0].axes, (&points[0], lanes), zero, &mut |b, elements, offset| {
             one.if_nan(b, elements, memory, offset);

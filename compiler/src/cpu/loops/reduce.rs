@@ -10,7 +10,7 @@ use crate::cpu::tiling::VectorAxis;
 use crate::cpu::vectorize::{Elements, constant};
 use crate::kernel::{Binary, Compare, KernelBuilder, Val};
 use crate::nest::affine::volume;
-use crate::nest::expr::{ExprKind, identity};
+use crate::nest::expr::{ExprKind, Predicate, identity};
 use crate::nest::nests::NestReduce;
 
 /// The largest reduction, in points, that is unrolled completely.
@@ -41,7 +41,7 @@ impl LoopEmitter<'_> {
                 carried.push(b.splat(none, lanes));
             }
         }
-        let result = self.iterations(b, elements, reduce, self.nest.parallel, carried, points);
+        let result = self.visited(b, elements, reduce, carried, points);
         if is_arg {
             let mut positions = vec![];
             for pair in result.chunks(2) {
@@ -62,7 +62,7 @@ impl LoopEmitter<'_> {
     }
 
     /// Loops over the reduction axes from `axis` on.
-    fn iterations(
+    pub(super) fn iterations(
         &self,
         b: &mut KernelBuilder,
         elements: &mut Elements<'_>,
@@ -78,7 +78,8 @@ impl LoopEmitter<'_> {
             let lanes = self.plan.lanes;
             let rest = n % lanes as usize;
             let full = b.index((n - rest) as i64);
-            let after = self.chains(b, reduce, (full, lanes), 1, &carried, |b, at, carried| {
+            let zero = b.index(0);
+            let after = self.chains(b, reduce, (zero, full, lanes), 1, &carried, |b, at, carried| {
                 elements.along(axis, at, lanes, None, |elements| {
                     self.point_iterations(b, elements, reduce, carried, points)
                 })
@@ -91,32 +92,48 @@ impl LoopEmitter<'_> {
                 self.point_iterations(b, elements, reduce, &after, points)
             });
         }
-        let inner = volume(&self.nest.extents[axis..]);
-        if inner <= WRITTEN_OUT && points.len() == 1 && !self.plan.is_rare {
+        if self.is_written_out(axis, points) {
             let mut carried = carried;
+            let of_axis = |p: &&Predicate| self.range(p).is_some_and(|range| range.axis() == Some(axis));
+            let predicates: Vec<&Predicate> = reduce.predicates.iter().filter(of_axis).collect();
             for i in 0..n {
                 let at = b.index(i as i64);
-                carried =
-                    elements.at(axis, at, |elements| self.iterations(b, elements, reduce, axis + 1, carried, points));
+                carried = elements.at(axis, at, |elements| {
+                    let cond = elements.all(b, &predicates);
+                    self.where_holds(b, elements, cond, carried, |b, elements, carried| {
+                        self.iterations(b, elements, reduce, axis + 1, carried, points)
+                    })
+                });
             }
             return carried;
         }
-        let end = b.index(n as i64);
+        if let Some((begin, end)) = self.bounds(b, elements, reduce, axis) {
+            return self.chains(b, reduce, (begin, end, 1), self.chain(axis + 1), &carried, |b, at, carried| {
+                elements
+                    .at(axis, at, |elements| self.iterations(b, elements, reduce, axis + 1, carried.to_vec(), points))
+            });
+        }
+        let (zero, end) = (b.index(0), b.index(n as i64));
         if axis + 1 == self.nest.extents.len() && points.len() > 1 {
             let registers =
                 points.len() * self.machine.registers(self.exprs.dtype(reduce.body), usize::from(self.plan.lanes));
             let fits = |u: &usize| n.is_multiple_of(*u) && u * registers <= self.machine.unrolled_vectors;
             let iterations = (1..=8.min(n)).rev().find(fits).unwrap_or(1);
-            return self.chains(b, reduce, (end, iterations as u8), iterations, &carried, |b, first, carried| {
+            return self.chains(b, reduce, (zero, end, iterations as u8), iterations, &carried, |b, first, carried| {
                 b.unrolled(iterations, carried, |b, iteration, carried| {
                     let at = b.add(first, iteration);
                     elements.at(axis, at, |elements| self.point_iterations(b, elements, reduce, carried, points))
                 })
             });
         }
-        self.chains(b, reduce, (end, 1), self.chain(axis + 1), &carried, |b, at, carried| {
+        self.chains(b, reduce, (zero, end, 1), self.chain(axis + 1), &carried, |b, at, carried| {
             elements.at(axis, at, |elements| self.iterations(b, elements, reduce, axis + 1, carried.to_vec(), points))
         })
+    }
+
+    /// Whether the loops over the reduction axes from `axis` on are unrolled completely.
+    fn is_written_out(&self, axis: usize, points: &[TilePoint]) -> bool {
+        volume(&self.nest.extents[axis..]) <= WRITTEN_OUT && points.len() == 1 && !self.plan.is_rare
     }
 
     /// The iterations of the loops over the reduction axes from `axis` on.
@@ -134,17 +151,18 @@ impl LoopEmitter<'_> {
         &self,
         b: &mut KernelBuilder,
         reduce: &NestReduce,
-        (end, step): (Val, u8),
+        (begin, end, step): (Val, Val, u8),
         inner: usize,
         carried: &[Val],
         body: impl FnOnce(&mut KernelBuilder, Val, &[Val]) -> Vec<Val>,
     ) -> Vec<Val> {
-        let (zero, step) = (b.index(0), i64::from(step));
-        let iterations = b.known_index(end).expect("axes have a known size") / step;
+        let step = i64::from(step);
+        let most = b.range(end).map_or(i64::MAX, |(_, most)| most) - b.range(begin).map_or(0, |(least, _)| least);
+        let iterations = most.max(0) / step;
         let total = (iterations as usize).saturating_mul(inner);
         let is_rounded = reduce.combine == Combine::Sum && self.exprs.dtype(reduce.body).is_float();
         if !is_rounded || total < 2 * CHAIN {
-            return b.fold(zero, end, step, carried, body);
+            return b.fold(begin, end, step, carried, body);
         }
         let long = (CHAIN.max(total.isqrt()) / inner.max(1)).max(1) as i64 * step;
         // The outer accumulators live in memory: in registers, they would make the accumulators of the inner loops spill.
@@ -154,7 +172,7 @@ impl LoopEmitter<'_> {
         for (&offset, &sum) in offsets.iter().zip(carried) {
             b.store(far, offset, sum);
         }
-        b.repeat(zero, end, long, |b, first| {
+        b.repeat(begin, end, long, |b, first| {
             let last = b.add_const(first, long);
             let last = b.binary(Binary::Min, last, end);
             let start: Vec<Val> = carried.iter().map(|_| b.float(ty, 0.0)).collect();
@@ -195,7 +213,12 @@ impl LoopEmitter<'_> {
         reduce: &NestReduce,
         carried: &[Val],
     ) -> Vec<Val> {
-        let predicates: Vec<_> = reduce.predicates.iter().collect();
+        // Those that bound a loop hold here.
+        let is_open = |p: &&Predicate| self.range(p).is_none() && !self.is_known(b, elements, p);
+        let mut predicates: Vec<_> = reduce.predicates.iter().filter(is_open).collect();
+        if self.plan.is_rare {
+            predicates.extend(&reduce.padding);
+        }
         let predicates = elements.all(b, &predicates);
         match predicates {
             Some(cond) if b.ty(cond).lanes == 1 && b.known_bool(cond) != Some(true) => {
@@ -234,6 +257,8 @@ impl LoopEmitter<'_> {
             if let Some((x, y)) = x.factors(b, y, lanes) {
                 return vec![b.fma(x, y, carried[0])];
             }
+            // Inactive lanes keep their sums.
+            return vec![x.keep(b, y, carried[0])];
         }
         let value = elements.masked_value(b, reduce.body, meet);
         if let [best, position] = *carried {

@@ -105,7 +105,7 @@ struct Resolved {
 /// The longest chain of facts in a proof.
 const DEPTH: usize = 6;
 /// How many facts a proof visits before it gives up, and how many where a bound is only sharpened.
-const EFFORT: u32 = 4096;
+const EFFORT: u32 = 1 << 14;
 const SHARPENING: u32 = 192;
 /// How many facts of enclosing conditions a proof visits, innermost first.
 const NEAREST: usize = 24;
