@@ -412,6 +412,20 @@ fn what_a_mask_of_data_selects_is_clamped_lane_by_lane() {
     assert!(confine(&mut under_data(5, true)).is_err(), "which elements it writes is not known");
 }
 
+/// The lanes of a vector that lie inside keep their elements, whether the others are active or not.
+#[test]
+fn lanes_inside_are_not_moved_by_those_outside() {
+    for (active, shift) in [(true, 1), (true, 6), (false, 1), (false, 6)] {
+        let mut kernel = Copy { end: 32, n: 32, active, elements: 32, shift, ..Copy::default() }.kernel();
+        assert_eq!(confine(&mut kernel).expect("loads can be clamped"), 1);
+        let mut data: [Vec<u8>; 2] = [(0..32).flat_map(|i| (i as f32).to_le_bytes()).collect(), vec![0; 128]];
+        interp::run(&kernel, &mut data[..], 0, 1).unwrap_or_else(|e| panic!("{e}\n{kernel}"));
+        let found: Vec<f32> = data[1].chunks(4).map(|c| f32::from_le_bytes(c.try_into().unwrap())).collect();
+        let expected: Vec<f32> = (0..32).map(|i| (i + shift).min(31) as f32).collect();
+        assert_eq!(found, expected, "{active}, {shift}");
+    }
+}
+
 /// A clamped index from data reads the nearest element, whatever is added to it.
 #[test]
 fn clamped_indices_read_the_nearest_element() {

@@ -35,13 +35,10 @@ impl Clamps<'_> {
                 Stmt::Let(val, inst @ Inst::Load(_)) => {
                     let Inst::Load(access) = inst else { unreachable!("it is one") };
                     let ty = self.kernel.ty(*val);
-                    match access.active.filter(|&mask| self.is_mask(mask, ty.lanes)) {
-                        Some(mask) => {
-                            if let Some(open) = self.take() {
-                                *inst = self.gathered(access, mask, ty, open, &mut clamped)?;
-                            }
-                        }
-                        None => self.access(access, ty.lanes, &mut clamped)?,
+                    if ty.lanes == 1 {
+                        self.access(access, ty.lanes, &mut clamped)?;
+                    } else if let Some(open) = self.take() {
+                        *inst = self.gathered(access, ty, open, &mut clamped)?;
                     }
                 }
                 Stmt::Let(_, Inst::Gather { index, offset, .. }) => {
@@ -96,11 +93,10 @@ impl Clamps<'_> {
         lanes > 1 && self.kernel.ty(active).elem == Elem::Bool
     }
 
-    /// A load under a mask as a gather, whose indices are clamped lane by lane: moving all of them would move those that are inside.
+    /// A load of a vector as a gather, whose indices are clamped lane by lane: moving all of them would move those that are inside.
     fn gathered(
         &mut self,
         access: &Access,
-        mask: Val,
         ty: Ty,
         open: Unproved,
         into: &mut Block,
@@ -114,8 +110,15 @@ impl Clamps<'_> {
         let (low, high) = (-i128::from(access.offset), open.elements as i128 - 1 - i128::from(access.offset));
         let index = self.clamp(index, (low, high), open, into)?;
         let inst = Inst::Gather { buf: access.buf, index, offset: access.offset };
+        let Some(active) = access.active else { return Ok(inst) };
+        let mask = if self.is_mask(active, ty.lanes) {
+            active
+        } else {
+            let end = self.define(Inst::Splat(active), indices, into);
+            self.define(Inst::Compare(Compare::Lt, lane, end), Ty::vector(Elem::Bool, ty.lanes), into)
+        };
         let all = self.define(inst, ty, into);
-        let zero = self.define(Inst::Const(Const::float(ty.elem, 0.0)), ty, into);
+        let zero = self.define(Inst::Const(Const::int(ty.elem, 0)), ty, into);
         Ok(Inst::Select(mask, all, zero))
     }
 
