@@ -110,6 +110,9 @@ pub struct Cell {
 /// Emits the consumer of a vector of C, of whose lanes only the first may be there: the last argument is their number.
 pub type StoreFn<'a> = dyn FnMut(&mut KernelBuilder, Cell, Val, Option<Val>) + 'a;
 
+/// Panels of A that are packed together if their rows are contiguous.
+const PANELS_TOGETHER: usize = 4;
+
 /// Emits a contraction: the whole body of a kernel with [`Blocking::chunks`] chunks.
 pub fn contract(
     b: &mut KernelBuilder,
@@ -125,8 +128,15 @@ pub fn contract(
     let (rows, columns, depth) = blocking.block;
     let (tile_rows, tile_columns) = blocking.tile;
     let (pitch, copies) = (blocking.pitch(), blocking.copies);
+    let group = match &left {
+        OperandSource::Packed(side) if side.contiguous == Contiguous::Row && copies == 1 && pitch <= usize::from(Ty::MAX_LANES) => {
+            let panels = rows / tile_rows;
+            panels.div_ceil(panels.div_ceil(PANELS_TOGETHER))
+        }
+        _ => 1,
+    };
     let of_left = left.is_packed().then(|| {
-        let buf = b.scratch(dtype, pitch * depth * copies);
+        let buf = b.scratch(dtype, group * pitch * depth * copies);
         Panels { buf, tile: tile_rows, pitch, size: m, run: m, copies }
     });
     let of_right = right.is_packed().then(|| {
@@ -165,9 +175,16 @@ pub fn contract(
                     OperandSource::InPlace(operand) => operand.view(b, OperandElement { batch, row, k: start }),
                     OperandSource::Packed(side) => {
                         let panels = of_left.expect("A is packed");
-                        packing.panel(b, panels, zero, (row, rows_left), side);
+                        let within = b.modulo(i, group as i64);
+                        if group > 1 {
+                            let is_first = b.compare(Compare::Eq, within, zero);
+                            b.when(is_first, |b| packing.group(b, panels, group, (row, rows_left), side));
+                        } else {
+                            packing.panel(b, panels, zero, (row, rows_left), side);
+                        }
                         let k_stride = panels.pitch * panels.copies;
-                        StridedView { buf: panels.buf, base: zero, row_stride: panels.copies, k_stride }
+                        let base = b.mul_const(within, (panels.pitch * depth) as i64);
+                        StridedView { buf: panels.buf, base, row_stride: panels.copies, k_stride }
                     }
                 };
                 b.repeat(zero, column_tiles, 1, |b, j| {

@@ -55,6 +55,38 @@ impl Packing {
         });
     }
 
+    /// Packs some panels of contiguous rows together, the first into position 0: the rows from `begin` on, of which `left` exist. Then
+    /// each cache line is loaded once, though it has rows of several panels.
+    pub fn group(
+        &self,
+        b: &mut KernelBuilder,
+        to: Panels,
+        panels: usize,
+        (begin, left): (Val, Val),
+        side: &mut PackedOperand<'_>,
+    ) {
+        let zero = b.index(0);
+        let whole = b.index(((panels - 1) * to.tile + to.pitch) as i64);
+        let full = b.compare(Compare::Ge, left, whole);
+        let mut each = |b: &mut KernelBuilder, left: Option<Val>| {
+            b.repeat(zero, self.length, 1, |b, k| {
+                let at = b.add(self.start, k);
+                let line = b.mul_const(k, to.pitch as i64);
+                for panel in 0..panels {
+                    let row = b.add_const(begin, (panel * to.tile) as i64);
+                    let active = left.map(|left| b.add_const(left, -((panel * to.tile) as i64)));
+                    let element = OperandElement { batch: self.batch, row, k: at };
+                    let rows = (side.load)(b, element, to.pitch as u8, active);
+                    let offset = b.add_const(line, (panel * to.pitch * self.depth) as i64);
+                    self.put(b, to, offset, rows);
+                }
+            });
+        };
+        b.when(full, |b| each(b, None));
+        let partial = b.compare(Compare::Lt, left, whole);
+        b.when(partial, |b| each(b, Some(left)));
+    }
+
     /// Packs one panel into position `panel`: the rows from `begin` on, of which `left` exist.
     pub fn panel(
         &self,
