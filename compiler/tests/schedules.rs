@@ -70,3 +70,18 @@ fn an_update_in_place() {
 }"#
     ));
 }
+
+/// A concatenation of computed parts is a kernel for each, which computes nothing of the others; one as short as the third is a branch.
+#[test]
+fn a_concatenation_in_pieces() {
+    insta::assert_snapshot!(kernels(
+        "func @f(%x: f32[64,32] input, %y: f32[64,48] input, %z: f32[2,2] input) -> (f32[64,80], f32[2,4]) {
+  %0 = exp %x : f32[64,32]
+  %1 = relu %y : f32[64,48]
+  %2 = concat %0, %1 {axis=1} : f32[64,80]
+  %3 = relu %z : f32[2,2]
+  %4 = concat %3, %z {axis=1} : f32[2,4]
+  return %2, %4
+}"
+    ));
+}

@@ -1,6 +1,6 @@
 //! A lowered kernel function: launches over its arguments, results, temporaries and constants.
 
-use dlc_ir::{Function, Type};
+use dlc_ir::{DType, Function, Type};
 
 use super::loops::{self, Launch};
 use super::operand_order::{self, OperandOrder};
@@ -14,6 +14,7 @@ use crate::nest::affine::{AffineIndex, volume};
 use crate::nest::compose::compose;
 use crate::nest::expr::{ExprKind, Source};
 use crate::nest::nests::{Nest, NestReduce, NestStage, Nests, Output, SourceInfo, SourceKind};
+use crate::nest::pieces::Pieces;
 
 /// A kernel function as normalised nests, before lowering to loops.
 #[derive(Clone, Debug)]
@@ -34,13 +35,15 @@ impl Unit {
                 NestStage::Nest(mut nest) => {
                     nest.normalize(&mut nests.exprs);
                     nest.split_phases(&mut nests.exprs);
-                    nest.normalize(&mut nests.exprs);
-                    let operands = zeros::materialize_operands(&mut nest, &mut nests, machine);
-                    stages.extend(operands.into_iter().map(NestStage::Nest));
-                    if !product::applies(&nest, &nests.exprs, machine) {
-                        stages.extend(operand_order::arrange(&mut nest, &mut nests, machine).map(NestStage::Nest));
+                    for mut nest in nest.into_pieces(&pieces(machine), &mut nests.exprs) {
+                        nest.normalize(&mut nests.exprs);
+                        let operands = zeros::materialize_operands(&mut nest, &mut nests, machine);
+                        stages.extend(operands.into_iter().map(NestStage::Nest));
+                        if !product::applies(&nest, &nests.exprs, machine) {
+                            stages.extend(operand_order::arrange(&mut nest, &mut nests, machine).map(NestStage::Nest));
+                        }
+                        split_reduction(nest, &mut nests, &mut stages, machine);
                     }
-                    split_reduction(nest, &mut nests, &mut stages, machine);
                 }
                 NestStage::Scatter(mut scatter) => {
                     scatter.start.normalize(&mut nests.exprs);
@@ -174,6 +177,12 @@ impl Unit {
 /// The arguments that a kernel function would rather have in other orders; none if it cannot be scheduled, which is reported when it is.
 pub(crate) fn operand_orders(function: &Function, machine: &Machine) -> Vec<(usize, OperandOrder)> {
     Unit::new(function, &mut Statuses::default(), machine).map_or_else(|_| vec![], |unit| unit.operand_orders(machine))
+}
+
+/// A piece of a map pays if its elements take longer than its launch, and its rows are vectors.
+fn pieces(machine: &Machine) -> Pieces {
+    let elements = machine.costs.launch / machine.costs.operation;
+    Pieces { elements: elements as usize, positions: machine.lanes(DType::F32) }
 }
 
 /// Splits a reduction of many elements to few into two nests, so that its parts run in parallel: partial results along a new

@@ -1,7 +1,7 @@
 //! Kernel functions as composed loop nests: what is computed at each point of an iteration space, independent of the machine.
 //!
-//! - `compose` substitutes operators into each other until only nests over buffers remain; `normalize`, `phases`, `materialize` and `part`
-//!   bring these into the form that lowering to a machine starts from.
+//! - `compose` substitutes operators into each other until only nests over buffers remain; `normalize`, `phases`, `pieces`, `materialize` and
+//!   `part` bring these into the form that lowering to a machine starts from.
 //! - `expr` is the arena of element expressions, `affine` their quasi-affine indices.
 
 pub(crate) mod affine;
@@ -13,6 +13,7 @@ pub(crate) mod nests;
 mod normalize;
 mod part;
 mod phases;
+pub(crate) mod pieces;
 pub(crate) mod ranges;
 mod size;
 mod statuses;
