@@ -89,7 +89,7 @@ impl<'a> Dense<'a> {
     /// The position of an alternative in the original program, if it is in it.
     fn position(&self, alternative: Alternative<'_>, origins: &FxHashMap<ENode, Origin>) -> Option<u32> {
         match alternative {
-            Alternative::Node(node) => origins.get(node).and_then(|o| o.position),
+            Alternative::Node(node) => origins.get(node).and_then(|o| o.node).map(|id| id.index() as u32),
             Alternative::Outside(id) => Some(id.index() as u32),
         }
     }
@@ -146,6 +146,8 @@ pub struct Extracted {
     pub function: Function,
     /// The rewrites that produced each node.
     pub steps: Vec<(NodeId, RewriteStep)>,
+    /// The nodes that are the original program's own, each with that node.
+    pub kept: Vec<(NodeId, NodeId)>,
     pub cost: Cost,
     /// The cost of the original program.
     pub incumbent: Cost,
@@ -156,8 +158,9 @@ pub fn extract(function: &Function, algebra: &AlgebraGraph, options: &Options) -
     let dense = Dense::new(function, algebra, &options.machine.costs, options.prepare);
     let origins = algebra.origins();
     let (choice, cost, incumbent) = dense.dag.cheapest(dense.incumbent(&origins), Search::Everywhere);
-    let (function, steps) = build(function, &dense, &choice, &origins);
-    Extracted { function, steps, cost, incumbent }
+    let mut extracted = Extracted { function: function.like(), steps: vec![], kept: vec![], cost, incumbent };
+    build(function, &dense, &choice, &origins, &mut extracted);
+    extracted
 }
 
 fn build(
@@ -165,9 +168,10 @@ fn build(
     dense: &Dense<'_>,
     choice: &Choice,
     origins: &FxHashMap<ENode, Origin>,
-) -> (Function, Vec<(NodeId, RewriteStep)>) {
+    extracted: &mut Extracted,
+) {
     let algebra = dense.algebra;
-    let mut new = old.like();
+    let new = &mut extracted.function;
     let args: Vec<Value> = (0..old.args().len()).map(|arg| new.copy_arg(old, arg)).collect();
     // For each class its values: several for an operator with several results.
     let mut map: Vec<SmallVec<[Value; 1]>> = vec![SmallVec::new(); dense.dag.classes()];
@@ -179,7 +183,6 @@ fn build(
         Some(id) => map[dense.class(id) as usize][0],
         None => outer(map, value),
     };
-    let mut steps = vec![];
     for class in order(dense, choice, origins) {
         let values = match dense.alternatives[choice[class as usize].expect("what is needed has a choice") as usize] {
             Alternative::Outside(id) => {
@@ -198,8 +201,12 @@ fn build(
                         let origin = origins.get(node);
                         let loc = origin.map_or(data.loc, |o| if o.loc.is_known() { o.loc } else { data.loc });
                         let id = new.add_node(op.clone(), &operands, [data.ty.clone()], loc);
-                        if let Some(Origin { rule: Some(rule), loc, .. }) = origin {
-                            steps.push((id, RewriteStep { rule, from: *loc, note: String::new() }));
+                        match origin {
+                            Some(&Origin { rule: Some(rule), loc: from, .. }) => {
+                                extracted.steps.push((id, RewriteStep { rule, from, note: String::new() }));
+                            }
+                            Some(&Origin { node: Some(own), .. }) => extracted.kept.push((id, own)),
+                            _ => {}
                         }
                         values_of(id, 1)
                     }
@@ -212,7 +219,6 @@ fn build(
     for result in &mut new.results {
         result.value = value_of(&map, result.value);
     }
-    (new, steps)
 }
 
 /// The needed classes, operands first, otherwise in an order close to the program's.

@@ -1,7 +1,7 @@
 //! An e-graph of one function's values, and the right-hand sides that rules add to it.
 
 use dlc_ir::op::{Broadcast, Constant};
-use dlc_ir::{DType, Function, Loc, Op, Scalar, ScalarOp, Tensor, Type, Value};
+use dlc_ir::{DType, Function, Loc, NodeId, Op, Scalar, ScalarOp, Tensor, Type, Value};
 use egg::{EGraph, Id};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -61,8 +61,8 @@ pub struct Origin {
     pub rule: Option<&'static str>,
     /// The location of what the rule matched, or of the program's node.
     pub loc: Loc,
-    /// The position in the program, for its own nodes.
-    pub position: Option<u32>,
+    /// The program's node, for its own e-nodes.
+    pub node: Option<NodeId>,
 }
 
 /// An e-graph of one function's values. Calls are outside of it: no rule applies to them, and a training step consists of little
@@ -107,7 +107,7 @@ impl AlgebraGraph {
         for (id, node, op) in inside() {
             let children: SmallVec<[Id; 3]> =
                 node.operands.iter().map(|&v| algebra.enter(function, v, weights)).collect();
-            let origin = Origin { rule: None, loc: node.loc, position: Some(id.index() as u32) };
+            let origin = Origin { rule: None, loc: node.loc, node: Some(id) };
             let [ty] = &*node.types else { unreachable!("operators with several results are outside of the e-graph") };
             let class = algebra.add_typed(op, children, ty.clone(), origin);
             algebra.classes[id.index()][0] = Some(class);
@@ -126,7 +126,7 @@ impl AlgebraGraph {
         let ty = function.ty(value).clone();
         let facts = Facts::unknown(ty.dtype);
         let data = ClassData { ty, uniform: None, constant: None, facts, weight_only, loc: node.loc };
-        let origin = Origin { rule: None, loc: node.loc, position: Some(at as u32) };
+        let origin = Origin { rule: None, loc: node.loc, node: Some(value.node) };
         let class = self.insert(Head::Leaf(self.leaves.len() as u32), SmallVec::new(), data, origin);
         self.leaves.push(value);
         self.classes[at][value.result as usize] = Some(class);

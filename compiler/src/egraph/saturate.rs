@@ -55,7 +55,7 @@ fn run(algebra: &mut AlgebraGraph, rules: &[&'static Rule], options: &Options) -
         let matches = search(algebra, rules, &mut by_kind, near(algebra, changed.as_ref()).as_ref());
         let mut touched = FxHashSet::default();
         for found in matches {
-            let origin = Origin { rule: Some(found.rule.name), loc: loc_of(algebra, found.class), position: None };
+            let origin = Origin { rule: Some(found.rule.name), loc: loc_of(algebra, found.class), node: None };
             let before = algebra.egraph.nodes().len();
             let Some(id) = algebra.add(&found.rhs, origin) else { continue };
             let after = algebra.egraph.nodes().len();

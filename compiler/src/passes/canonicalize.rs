@@ -166,7 +166,7 @@ impl Canonicalizer {
 }
 
 /// The value of all elements, if it is known.
-fn uniform(f: &Function, value: Value) -> Option<Scalar> {
+pub(super) fn uniform(f: &Function, value: Value) -> Option<Scalar> {
     match f.op(value.node)? {
         Op::Constant(c) if c.value.shape().rank() == 0 => Some(c.value.get(0)),
         Op::Broadcast(_) => uniform(f, f.node(value.node).operands[0]),

@@ -12,6 +12,7 @@ mod prepared;
 mod ranges;
 mod saturate;
 mod split;
+mod sums;
 mod weights;
 
 use dlc_ir::{Function, Graph};
@@ -26,6 +27,7 @@ pub use layout::layout;
 pub use prepare::prepare;
 pub use prepared::{Lossless, Parts, parts};
 pub use saturate::saturate;
+pub use sums::sums;
 
 /// Statistics of a pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +76,7 @@ pub const PASSES: &[Pass] = &[
         doc: "canonical form: operand order, no identities, no common subexpressions, no dead code",
         run: canonicalize,
     },
+    Pass { name: "sums", doc: "the terms of a sum that are products become one, and so do paddings", run: sums },
     Pass { name: "saturate", doc: "the cheapest program that the algebraic rules prove equal", run: saturate },
     Pass {
         name: "prepare",

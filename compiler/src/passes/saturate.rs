@@ -7,12 +7,11 @@ use super::weights::Weights;
 use crate::egraph::{AlgebraGraph, Extracted, extract, saturate as run};
 use crate::options::PassOptions;
 use crate::parallel;
-use crate::provenance::Provenance;
 
 /// Saturates and extracts every function other than kernels.
 pub fn saturate(graph: &Graph, context: &mut Context) -> Graph {
     let mut result = graph.like();
-    context.provenance = Provenance::default();
+    let before = std::mem::take(&mut context.provenance);
     let weights = Weights::of(graph);
     let functions: Vec<&Function> = graph.functions().filter(|f| f.kind != FunctionKind::Kernel).collect();
     let extracted = parallel::map(context.options.threads, &functions, |function| {
@@ -33,6 +32,9 @@ pub fn saturate(graph: &Graph, context: &mut Context) -> Graph {
         context.e_nodes += e_nodes;
         for (node, step) in extracted.steps {
             context.provenance.add(&function.name, node, [step]);
+        }
+        for (node, own) in extracted.kept {
+            context.provenance.inherit(&function.name, node, before.origin(&function.name, own));
         }
         result.insert(extracted.function);
     }
