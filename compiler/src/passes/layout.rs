@@ -1,9 +1,10 @@
-//! Stores weights in the order in which kernels read them.
+//! Stores weights, and what is read again and again, in the order in which kernels read them.
 //!
-//! Some kernels first permute an operand, so that they can vectorise along another axis (`cpu/operand_order.rs`). If that operand
+//! Some kernels first permute an operand, so that they can vectorise along another axis (`cpu/operand_order.rs`), or pack it. If that operand
 //! is a weight, it is permuted once, when weights are loaded: the kernel takes it in its new order and reads it through
 //! `reshape(transpose(%w))`, which fusion makes free. Callers permute it before the call, and the part of that which depends on
-//! weights only moves into the preparation that the pass `prepare` makes.
+//! weights only moves into the preparation that the pass `prepare` makes. A program without preparation, such as a training step, permutes
+//! what many calls of a kernel read, the weights of an unrolled loop, once in a run.
 
 use dlc_ir::graph::values_of;
 use dlc_ir::op::{Reshape, Transpose};
@@ -19,23 +20,58 @@ use crate::cpu::{OperandOrder, operand_orders};
 use crate::options::PassOptions;
 use crate::parallel;
 
-/// Permutes weights, if the options allow it and some kernel would do so in every run.
+/// Calls of a kernel that read the same value, of which one permutes it for all.
+const READERS: usize = 4;
+
+/// Permutes weights, if the options allow it and some kernel would do so in every run; without preparation, what many calls read.
 pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
     let weights = Weights::of(graph);
     if !context.options.prepare || !weights.all_frozen {
-        return graph.clone();
+        let shared = shared(graph);
+        let kernels = kernels(graph, &context.options, |kernel| shared.get(&kernel.name).cloned().unwrap_or_default());
+        return if kernels.is_empty() { graph.clone() } else { permuted(graph, &kernels, context) };
     }
-    let kernels = kernels(graph, &weights, &context.options);
+    // A kernel that reads weights only runs once anyway.
+    let mixed = |kernel: &Function| Some(weights.args(kernel)).filter(|args| args.contains(&false)).unwrap_or_default();
+    let kernels = kernels(graph, &context.options, mixed);
     if kernels.is_empty() {
         return graph.clone();
     }
     let Some(Joined { graph, lossless }) = &join(graph, &mut context.provenance) else { return graph.clone() };
+    let graph = permuted(graph, &kernels, context);
+    cut(&Joined { graph, lossless: lossless.clone() }, context)
+}
+
+/// For each kernel the arguments at which each of its calls has a value that many of its calls have there.
+fn shared(graph: &Graph) -> FxHashMap<Symbol, Vec<bool>> {
+    let mut shared: FxHashMap<Symbol, Vec<bool>> = FxHashMap::default();
+    for function in graph.functions() {
+        let calls = function.ops().filter_map(|(_, node, op)| match op {
+            Op::Call(call) => Some((&call.func, &node.operands)),
+            _ => None,
+        });
+        let mut readers: FxHashMap<(&Symbol, usize, Value), usize> = FxHashMap::default();
+        for (name, operands) in calls {
+            for (arg, &value) in operands.iter().enumerate() {
+                *readers.entry((name, arg, value)).or_default() += 1;
+            }
+            shared.entry(name.clone()).or_insert_with(|| vec![true; operands.len()]);
+        }
+        for ((name, arg, _), count) in readers {
+            shared.get_mut(name).expect("it is called")[arg] &= count >= READERS;
+        }
+    }
+    shared
+}
+
+/// The program with arguments of kernels in other orders.
+fn permuted(graph: &Graph, kernels: &FxHashMap<Symbol, Layouts>, context: &mut Context) -> Graph {
     let mut result = graph.like();
     for function in graph.functions() {
         let new = match kernels.get(&function.name) {
             Some(layouts) => reading(function, layouts),
             None if function.callees().any(|name| kernels.contains_key(name)) => {
-                let (new, map) = calling(function, &kernels);
+                let (new, map) = calling(function, kernels);
                 let old = context.provenance.take(&[&function.name]);
                 context.provenance.follow(&old, &function.name, &function.name, &map);
                 new
@@ -47,24 +83,23 @@ pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
         };
         result.insert(new);
     }
-    cut(&Joined { graph: result, lossless: lossless.clone() }, context)
+    result
 }
 
 /// Arguments of a kernel with their orders.
 type Layouts = Vec<(usize, OperandOrder)>;
 
-/// The kernels that permute weights. A kernel that reads weights only runs once anyway.
-fn kernels(graph: &Graph, weights: &Weights, options: &PassOptions) -> FxHashMap<Symbol, Layouts> {
-    let PassOptions { machine, threads, .. } = options;
+/// The kernels that would rather have some of these arguments in other orders.
+fn kernels(graph: &Graph, options: &PassOptions, args: impl Fn(&Function) -> Vec<bool>) -> FxHashMap<Symbol, Layouts> {
     let kernels = graph.functions().filter(|f| f.kind == FunctionKind::Kernel);
-    let kernels = kernels.map(|kernel| (kernel, weights.args(kernel)));
-    let mixed: Vec<_> = kernels.filter(|(_, args)| args.contains(&true) && args.contains(&false)).collect();
-    let found = parallel::map(*threads, &mixed, |(kernel, args)| {
-        let mut layouts = operand_orders(kernel, machine);
+    let kernels: Vec<_> =
+        kernels.map(|kernel| (kernel, args(kernel))).filter(|(_, args)| args.contains(&true)).collect();
+    let found = parallel::map(options.threads, &kernels, |(kernel, args)| {
+        let mut layouts = operand_orders(kernel, &options.machine);
         layouts.retain(|(arg, _)| args[*arg]);
         layouts
     });
-    let names = mixed.into_iter().map(|(kernel, _)| kernel.name.clone());
+    let names = kernels.into_iter().map(|(kernel, _)| kernel.name.clone());
     names.zip(found).filter(|(_, layouts)| !layouts.is_empty()).collect()
 }
 
