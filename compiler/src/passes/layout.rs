@@ -15,7 +15,8 @@ use super::Context;
 use super::prepare::cut;
 use super::split::{Joined, Map, copy_ops, join};
 use super::weights::Weights;
-use crate::cpu::{OperandOrder, operand_orders};
+use crate::cpu::{OperandOrder, Unit};
+use crate::nest::Statuses;
 use crate::options::PassOptions;
 use crate::parallel;
 
@@ -25,7 +26,7 @@ pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
     if !context.options.prepare || !weights.all_frozen {
         return graph.clone();
     }
-    let kernels = kernels(graph, &weights, &context.options);
+    let kernels = kernels(graph, &weights, context);
     if kernels.is_empty() {
         return graph.clone();
     }
@@ -53,19 +54,28 @@ pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
 /// Arguments of a kernel with their orders.
 type Layouts = Vec<(usize, OperandOrder)>;
 
-/// The kernels that permute weights. A kernel that reads weights only runs once anyway.
-fn kernels(graph: &Graph, weights: &Weights, options: &PassOptions) -> FxHashMap<Symbol, Layouts> {
-    let PassOptions { machine, threads, .. } = options;
+/// The kernels that permute weights. A kernel that reads weights only runs once anyway. The units of the others are kept for scheduling.
+fn kernels(graph: &Graph, weights: &Weights, context: &mut Context) -> FxHashMap<Symbol, Layouts> {
+    let PassOptions { machine, threads, .. } = &context.options;
     let kernels = graph.functions().filter(|f| f.kind == FunctionKind::Kernel);
     let kernels = kernels.map(|kernel| (kernel, weights.args(kernel)));
     let mixed: Vec<_> = kernels.filter(|(_, args)| args.contains(&true) && args.contains(&false)).collect();
     let found = parallel::map(*threads, &mixed, |(kernel, args)| {
-        let mut layouts = operand_orders(kernel, machine);
+        // What cannot be scheduled is reported when it is.
+        let unit = Unit::new(kernel, &mut Statuses::default(), machine).ok()?;
+        let mut layouts = unit.operand_orders(machine);
         layouts.retain(|(arg, _)| args[*arg]);
-        layouts
+        Some((layouts, unit))
     });
-    let names = mixed.into_iter().map(|(kernel, _)| kernel.name.clone());
-    names.zip(found).filter(|(_, layouts)| !layouts.is_empty()).collect()
+    let mut kernels = FxHashMap::default();
+    for ((kernel, _), found) in mixed.into_iter().zip(found) {
+        match found {
+            Some((layouts, unit)) if layouts.is_empty() => context.units.insert(kernel, unit),
+            Some((layouts, _)) => drop(kernels.insert(kernel.name.clone(), layouts)),
+            None => {}
+        }
+    }
+    kernels
 }
 
 /// A kernel with arguments in other orders.
