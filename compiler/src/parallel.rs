@@ -29,8 +29,11 @@ pub(crate) fn map_with<S, I: Sync, R: Send>(
     state: impl Fn() -> S + Sync,
     work: impl Fn(&mut S, &I) -> R + Sync,
 ) -> Vec<R> {
+    let sizes: Vec<usize> = items.iter().map(size).collect();
     let mut order: Vec<usize> = (0..items.len()).collect();
-    order.sort_by_cached_key(|&i| Reverse(size(&items[i])));
+    order.sort_by_key(|&i| Reverse(sizes[i]));
+    let largest = order.first().map_or(0, |&i| sizes[i]);
+    let total = sizes.iter().copied().fold(0, usize::saturating_add);
     let next = AtomicUsize::new(0);
     let take = || {
         let mut state = state();
@@ -40,7 +43,9 @@ pub(crate) fn map_with<S, I: Sync, R: Send>(
         }
         done
     };
-    let helpers = threads.min(items.len()).saturating_sub(1);
+    // Beside an item that is nearly all of the work, the others take less time than a thread takes to start.
+    let is_divisible = total - largest >= largest / 32;
+    let helpers = if is_divisible { threads.min(items.len()).saturating_sub(1) } else { 0 };
     let mut done = std::thread::scope(|scope| {
         let handles: Vec<_> = (0..helpers).map(|_| scope.spawn(take)).collect();
         let mut done = take();

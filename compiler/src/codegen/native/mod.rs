@@ -144,7 +144,7 @@ impl Native {
         // Cranelift takes longer for a routine than most kernels take.
         let size = |item: &Item| match item {
             Item::Kernel(i) => program.kernels[*i].values.len(),
-            Item::Routine(_) | Item::Step | Item::Entry => usize::MAX,
+            Item::Routine(_) | Item::Step | Item::Entry => 1 << 16,
         };
         parallel::map_with(self.threads, &items, size, compiler, compile).into_iter().collect()
     }
