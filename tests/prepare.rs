@@ -209,6 +209,37 @@ fn weights_that_folding_would_lose_are_not_folded() {
     assert_eq!(lost(&program, &ordinary), 0);
 }
 
+/// The counts of all layers are added, however many there are, of a function that they share too.
+#[test]
+fn a_loss_in_any_layer_is_counted() {
+    let text = "block cell(x: [B, C, H, W]) {
+  return x |> conv2d(4, 3, padding: 1) as conv |> batch_norm as bn |> relu
+}
+model m(x: [B, 3, H, W]) -> y: [B, 4, H, W] {
+  let h = x
+  repeat i in range(40) { h = cell(h) as \"c{i}\" }
+  return h
+}";
+    let program = Compiler::new().compile(&Model::parse(text).expect("it is right"), SIZES).expect("it compiles");
+    let session = program.session();
+    let lost_in = |layer: Option<usize>| {
+        let layer = layer.map(|i| format!("c{i}."));
+        let weights = scaled(&session, &|name| match layer.as_ref().and_then(|layer| name.strip_prefix(&**layer)) {
+            // their product is infinite
+            Some("conv.weight") => 1e20,
+            Some("bn.weight") => 1e30,
+            _ if name.ends_with("weight") || name.ends_with("var") => 1.0,
+            _ => 0.0,
+        });
+        lost(&program, &weights)
+    };
+    assert_eq!(lost_in(None), 0);
+    assert_eq!(lost_in(Some(0)), 4 * 3 * 3 * 3);
+    for layer in 1..40 {
+        assert_eq!(lost_in(Some(layer)), 4 * 4 * 3 * 3, "{layer}");
+    }
+}
+
 /// A weight that divides is one whose inverse multiplies, and that may be infinite: then zeros would become NaN.
 #[test]
 fn a_divisor_whose_inverse_is_infinite_is_not_folded() {

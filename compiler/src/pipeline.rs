@@ -9,6 +9,7 @@ use dlc_ir::{Graph, VerifyError};
 
 use crate::autodiff::{self, AutodiffError};
 use crate::codegen::{EmitError, Emitter, Interpreter, Native};
+use crate::cpu::KnownUnits;
 use crate::options::{Backend, Level, Options};
 use crate::passes;
 use crate::program::{Lossless, Preparation, Program};
@@ -128,8 +129,8 @@ pub fn compile_observed(
     observer: &mut dyn PhaseObserver,
 ) -> Result<Program, CompileError> {
     let graph = timed(observer, Phase::Differentiate, || differentiate(graph, options))?;
-    let optimized = timed(observer, Phase::Optimize, || optimize(&graph, options))?;
-    let program = compile_optimized(optimized, options, observer)?;
+    let (optimized, mut units) = timed(observer, Phase::Optimize, || optimize_with_units(&graph, options))?;
+    let program = compile_parts(optimized, &mut units, options, observer)?;
     if program.preparation().is_none_or(|p| p.lossless.is_none()) {
         return Ok(program);
     }
@@ -150,23 +151,29 @@ pub fn compile_optimized(
     options: &Options,
     observer: &mut dyn PhaseObserver,
 ) -> Result<Program, CompileError> {
-    let Some(parts) = passes::parts(&graph).map_err(CompileError::Preparation)? else {
-        return compile_part(graph, options, observer);
-    };
-    let program = compile_part(parts.preparation, options, observer)?;
-    let lossless = match parts.lossless {
-        None => None,
-        Some(passes::Lossless { graph, weights }) => {
-            Some(Lossless { program: compile_part(graph, options, observer)?, weights })
-        }
-    };
-    let preparation = Preparation { program, weights: parts.weights, prepared: parts.prepared, lossless };
-    Ok(compile_part(parts.main, options, observer)?.prepared_by(graph, preparation))
+    compile_parts(graph, &mut KnownUnits::default(), options, observer)
 }
 
-fn compile_part(graph: Graph, options: &Options, observer: &mut dyn PhaseObserver) -> Result<Program, CompileError> {
-    let schedule = timed(observer, Phase::Schedule, || schedule(&graph, options))?;
-    timed(observer, Phase::Emit, || emit(graph, schedule, options))
+fn compile_parts(
+    graph: Graph,
+    units: &mut KnownUnits,
+    options: &Options,
+    observer: &mut dyn PhaseObserver,
+) -> Result<Program, CompileError> {
+    let mut compile_part = |graph: Graph| {
+        let schedule = timed(observer, Phase::Schedule, || schedule_with_units(&graph, units, options))?;
+        timed(observer, Phase::Emit, || emit(graph, schedule, options))
+    };
+    let Some(parts) = passes::parts(&graph).map_err(CompileError::Preparation)? else {
+        return compile_part(graph);
+    };
+    let program = compile_part(parts.preparation)?;
+    let lossless = match parts.lossless {
+        None => None,
+        Some(passes::Lossless { graph, weights }) => Some(Lossless { program: compile_part(graph)?, weights }),
+    };
+    let preparation = Preparation { program, weights: parts.weights, prepared: parts.prepared, lossless };
+    Ok(compile_part(parts.main)?.prepared_by(graph, preparation))
 }
 
 fn timed<T>(observer: &mut dyn PhaseObserver, phase: Phase, work: impl FnOnce() -> T) -> T {
@@ -194,9 +201,17 @@ pub fn differentiate(graph: Graph, options: &Options) -> Result<Graph, CompileEr
 /// # Errors
 /// Only if a pass has a bug.
 pub fn optimize(graph: &Graph, options: &Options) -> Result<Graph, CompileError> {
+    optimize_with_units(graph, options).map(|(graph, _)| graph)
+}
+
+/// The second stage, and the units that it has made.
+fn optimize_with_units(graph: &Graph, options: &Options) -> Result<(Graph, KnownUnits), CompileError> {
     match options.level {
-        Level::O0 => Ok(graph.clone()),
-        Level::Full => verified(passes::optimize(graph, &options.for_passes()).graph, "optimisation", options),
+        Level::O0 => Ok((graph.clone(), KnownUnits::default())),
+        Level::Full => {
+            let passes::Optimized { graph, units, .. } = passes::optimize(graph, &options.for_passes());
+            Ok((verified(graph, "optimisation", options)?, units))
+        }
     }
 }
 
@@ -212,8 +227,12 @@ fn verified(graph: Graph, stage: &'static str, options: &Options) -> Result<Grap
 /// # Errors
 /// If an operator cannot be compiled.
 pub fn schedule(graph: &Graph, options: &Options) -> Result<Schedule, CompileError> {
+    schedule_with_units(graph, &mut KnownUnits::default(), options)
+}
+
+fn schedule_with_units(graph: &Graph, units: &mut KnownUnits, options: &Options) -> Result<Schedule, CompileError> {
     graph.verify().map_err(|error| CompileError::Verify { stage: "optimisation", error: Box::new(error) })?;
-    let schedule = routine::schedule(graph, options.target.machine(), options.backend.threads())?;
+    let schedule = routine::schedule_with_units(graph, units, options.target.machine(), options.backend.threads())?;
     if options.check {
         check::check(graph, &schedule.program, &schedule.bindings)?;
     }

@@ -17,4 +17,4 @@ mod zeros;
 
 pub(crate) use loops::Launch;
 pub(crate) use operand_order::OperandOrder;
-pub(crate) use unit::{Unit, operand_orders};
+pub(crate) use unit::{KnownUnits, Unit};

@@ -7,7 +7,7 @@
 use dlc_ir::compute::Combine;
 use dlc_ir::{ScalarOp, Type};
 
-use super::tile::Tile;
+use super::tile::Tiles;
 use super::tiling::{VectorAxis, choose_lane};
 use crate::machine::{Cost, Machine};
 use crate::nest::affine::{AffineIndex, volume};
@@ -114,21 +114,23 @@ pub(super) fn best(nest: &Nest, nests: &Nests, machine: &Machine) -> Option<Best
     }
     let offsets = [plain(&nests.exprs, x)?, plain(&nests.exprs, y)?];
     let exprs = &nests.exprs;
+    let tiles = Tiles::new(nest, exprs, machine);
+    let tile = |lane: VectorAxis| tiles.as_ref()?.along(lane, true, false);
     let now = match choose_lane(nest, exprs, machine) {
         lane @ VectorAxis::Parallel(axis) => {
-            let tile = Tile::new(nest, exprs, lane, true, machine);
+            let tile = tile(lane);
             // Loading lanes one by one takes about as long as multiplying them.
             let scattered = offsets.iter().any(|o| !matches!(o.coefficient(axis), 0 | 1));
             let times = 1 + Cost::from(scattered);
             tile.map(|tile| tile.cost.saturating_mul(times).saturating_add(strides(nest, exprs, axis, machine)))
         }
-        lane => Tile::new(nest, exprs, lane, true, machine).map(|tile| tile.cost),
+        lane => tile(lane).map(|tile| tile.cost),
     };
     let is_tiled = now.is_some();
     let now = now.unwrap_or_else(|| machine.costs.untiled.saturating_mul(total as Cost));
     let sizes = [x, y].map(|factor| elements(nests, factor));
     let best = (0..nest.parallel)
-        .filter_map(|lane| option(nest, exprs, &offsets, sizes, lane, machine))
+        .filter_map(|lane| option(nest, exprs, tiles.as_ref()?, &offsets, sizes, lane, machine))
         .min_by_key(|a| a.cost)
         .filter(|best| best.cost.saturating_mul(10) <= now.saturating_mul(9));
     let cost = best.as_ref().map_or(now, |best| best.cost);
@@ -155,6 +157,7 @@ fn elements(nests: &Nests, factor: ExprId) -> usize {
 fn option(
     nest: &Nest,
     exprs: &ExprArena,
+    tiles: &Tiles<'_>,
     offsets: &[AffineIndex; 2],
     elements: [usize; 2],
     lane: usize,
@@ -167,7 +170,7 @@ fn option(
     };
     let factor = (offsets[factor].coefficient(lane) != 1).then_some(factor);
     let moved = factor.map_or(0, |f| volume(&Dimension::sizes(&Dimension::all(nest, &offsets[f]))));
-    let tile = |divides: bool| Tile::of_columns(nest, exprs, VectorAxis::Parallel(lane), true, divides, machine);
+    let tile = |divides: bool| tiles.along(VectorAxis::Parallel(lane), true, divides);
     let mut tile_of = tile(false)?;
     // A permuted factor is divided into blocks of columns, each of which stays in a cache while it is used.
     if factor.is_some()

@@ -1,6 +1,7 @@
 //! A lowered kernel function: launches over its arguments, results, temporaries and constants.
 
-use dlc_ir::{DType, Function, Type};
+use dlc_ir::{DType, Function, Symbol, Type};
+use rustc_hash::FxHashMap;
 
 use super::loops::{self, Launch};
 use super::operand_order::{self, OperandOrder};
@@ -174,9 +175,24 @@ impl Unit {
     }
 }
 
-/// The arguments that a kernel function would rather have in other orders; none if it cannot be scheduled, which is reported when it is.
-pub(crate) fn operand_orders(function: &Function, machine: &Machine) -> Vec<(usize, OperandOrder)> {
-    Unit::new(function, &mut Statuses::default(), machine).map_or_else(|_| vec![], |unit| unit.operand_orders(machine))
+/// Units that passes have made, so that scheduling need not make them again: of kernel functions without checks, whose statuses are
+/// numbered where they are used.
+#[derive(Debug, Default)]
+pub(crate) struct KnownUnits(FxHashMap<Symbol, (Function, Unit)>);
+
+impl KnownUnits {
+    /// Keeps the unit of a kernel function for the same machine.
+    pub fn insert(&mut self, function: &Function, unit: Unit) {
+        if function.checks().next().is_none() {
+            self.0.insert(function.name.clone(), (function.clone(), unit));
+        }
+    }
+
+    /// Takes out the unit of a kernel function.
+    pub fn take(&mut self, function: &Function) -> Option<Unit> {
+        let (known, unit) = self.0.remove(&function.name)?;
+        (known == *function).then_some(unit)
+    }
 }
 
 /// A piece of a map pays if its elements take longer than its launch, and its rows are vectors.

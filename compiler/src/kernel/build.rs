@@ -26,7 +26,12 @@ pub struct KernelBuilder {
     chunks: usize,
     values: Vec<ValueInfo>,
     scopes: Vec<Scope>,
+    /// Empty tables of scopes that have ended, for the next ones.
+    spare: Vec<Memo>,
 }
+
+/// Pure instructions of a block, with their values.
+type Memo = FxHashMap<(Inst, Ty), Val>;
 
 struct ValueInfo {
     ty: Ty,
@@ -40,7 +45,7 @@ struct ValueInfo {
 #[derive(Default)]
 struct Scope {
     stmts: Block,
-    memo: FxHashMap<(Inst, Ty), Val>,
+    memo: Memo,
     /// Whether the block runs whenever its parent does.
     certain: bool,
 }
@@ -59,8 +64,9 @@ impl KernelBuilder {
             scratch: Vec::new(),
             tables: Vec::new(),
             chunks,
-            values: Vec::new(),
+            values: Vec::with_capacity(256),
             scopes: vec![Scope { certain: true, ..Scope::default() }],
+            spare: Vec::new(),
         };
         let last = chunks as i64;
         b.define(Ty::INDEX, 0, None, Some((0, last - 1)));
@@ -132,6 +138,20 @@ impl KernelBuilder {
         };
         super::dce::eliminate_dead_code(&mut kernel);
         kernel
+    }
+
+    /// Begins a block.
+    fn open(&mut self, certain: bool) {
+        let memo = self.spare.pop().unwrap_or_default();
+        self.scopes.push(Scope { stmts: Block::new(), memo, certain });
+    }
+
+    /// Ends the innermost block.
+    fn close(&mut self) -> Block {
+        let Scope { stmts, mut memo, .. } = self.scopes.pop().expect("a block was begun");
+        memo.clear();
+        self.spare.push(memo);
+        stmts
     }
 
     fn define(&mut self, ty: Ty, depth: usize, inst: Option<Inst>, range: Option<(i64, i64)>) -> Val {

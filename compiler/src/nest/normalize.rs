@@ -39,12 +39,16 @@ impl Nest {
     /// too rarely to influence the loops.
     fn indices(&self, exprs: &ExprArena) -> Vec<AffineIndex> {
         let mut indices = exprs.indices(self.roots());
-        indices.extend(self.outputs.iter().map(|o| o.offset.clone()));
-        if let Some(reduce) = &self.reduce {
-            indices.extend(reduce.position.clone());
-            indices.extend(reduce.predicates.iter().map(|t| t.index().clone()));
-        }
+        indices.extend(self.own_indices().cloned());
         indices
+    }
+
+    /// Those of [`Nest::indices`] that are in no expression.
+    fn own_indices(&self) -> impl Iterator<Item = &AffineIndex> {
+        let reduce = self.reduce.as_ref();
+        let positions = reduce.and_then(|r| r.position.as_ref());
+        let predicates = reduce.into_iter().flat_map(|r| &r.predicates).map(Predicate::index);
+        self.outputs.iter().map(|o| &o.offset).chain(positions).chain(predicates)
     }
 
     fn division(&self, exprs: &ExprArena) -> Option<(usize, usize)> {
@@ -120,7 +124,10 @@ impl Nest {
         let fits = self.extents[axis].checked_mul(n).is_some_and(|n| n < MAX_AXIS);
         // An index over both cannot be divided by the size of an empty axis.
         let divisor = i64::try_from(n).ok().filter(|&n| fits && n > 0);
-        divisor.is_some_and(|n| self.indices(exprs).iter().all(|index| mergeable(index, axis, n)))
+        divisor.is_some_and(|n| {
+            self.own_indices().all(|index| mergeable(index, axis, n))
+                && !exprs.any_index(self.roots(), |index| !mergeable(index, axis, n))
+        })
     }
 
     fn merge(&mut self, axis: usize, exprs: &mut ExprArena) {

@@ -10,7 +10,8 @@ use crate::parallel;
 pub fn fuse(graph: &Graph, context: &mut Context) -> Graph {
     let functions: Vec<&Function> = graph.functions().filter(|f| f.kind != FunctionKind::Kernel).collect();
     let options = &context.options;
-    let groupings = parallel::map(options.threads, &functions, |function| group(function, options));
+    let size = |function: &&Function| function.op_count();
+    let groupings = parallel::map_largest_first(options.threads, &functions, size, |function| group(function, options));
     let mut groupings = groupings.into_iter();
     let mut outliner = Outliner::new(graph, std::mem::take(&mut context.provenance));
     for function in graph.functions() {

@@ -16,7 +16,8 @@ use super::Context;
 use super::prepare::cut;
 use super::split::{Joined, Map, copy_ops, join};
 use super::weights::Weights;
-use crate::cpu::{OperandOrder, operand_orders};
+use crate::cpu::{OperandOrder, Unit};
+use crate::nest::Statuses;
 use crate::options::PassOptions;
 use crate::parallel;
 
@@ -28,12 +29,12 @@ pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
     let weights = Weights::of(graph);
     if !context.options.prepare || !weights.all_frozen {
         let shared = shared(graph);
-        let kernels = kernels(graph, &context.options, |kernel| shared.get(&kernel.name).cloned().unwrap_or_default());
+        let kernels = kernels(graph, context, |kernel| shared.get(&kernel.name).cloned().unwrap_or_default());
         return if kernels.is_empty() { graph.clone() } else { permuted(graph, &kernels, context) };
     }
     // A kernel that reads weights only runs once anyway.
     let mixed = |kernel: &Function| Some(weights.args(kernel)).filter(|args| args.contains(&false)).unwrap_or_default();
-    let kernels = kernels(graph, &context.options, mixed);
+    let kernels = kernels(graph, context, mixed);
     if kernels.is_empty() {
         return graph.clone();
     }
@@ -89,18 +90,28 @@ fn permuted(graph: &Graph, kernels: &FxHashMap<Symbol, Layouts>, context: &mut C
 /// Arguments of a kernel with their orders.
 type Layouts = Vec<(usize, OperandOrder)>;
 
-/// The kernels that would rather have some of these arguments in other orders.
-fn kernels(graph: &Graph, options: &PassOptions, args: impl Fn(&Function) -> Vec<bool>) -> FxHashMap<Symbol, Layouts> {
+/// The kernels that would rather have some of these arguments in other orders. The units of the others are kept for scheduling.
+fn kernels(graph: &Graph, context: &mut Context, args: impl Fn(&Function) -> Vec<bool>) -> FxHashMap<Symbol, Layouts> {
+    let PassOptions { machine, threads, .. } = &context.options;
     let kernels = graph.functions().filter(|f| f.kind == FunctionKind::Kernel);
     let kernels: Vec<_> =
         kernels.map(|kernel| (kernel, args(kernel))).filter(|(_, args)| args.contains(&true)).collect();
-    let found = parallel::map(options.threads, &kernels, |(kernel, args)| {
-        let mut layouts = operand_orders(kernel, &options.machine);
+    let found = parallel::map(*threads, &kernels, |(kernel, args)| {
+        // What cannot be scheduled is reported when it is.
+        let unit = Unit::new(kernel, &mut Statuses::default(), machine).ok()?;
+        let mut layouts = unit.operand_orders(machine);
         layouts.retain(|(arg, _)| args[*arg]);
-        layouts
+        Some((layouts, unit))
     });
-    let names = kernels.into_iter().map(|(kernel, _)| kernel.name.clone());
-    names.zip(found).filter(|(_, layouts)| !layouts.is_empty()).collect()
+    let mut asking = FxHashMap::default();
+    for ((kernel, _), found) in kernels.into_iter().zip(found) {
+        match found {
+            Some((layouts, unit)) if layouts.is_empty() => context.units.insert(kernel, unit),
+            Some((layouts, _)) => _ = asking.insert(kernel.name.clone(), layouts),
+            None => {}
+        }
+    }
+    asking
 }
 
 /// A kernel with arguments in other orders.

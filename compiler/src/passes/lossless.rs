@@ -10,15 +10,20 @@
 //!
 //! A session runs it when weights are set, and if the number is not 0, replaces the program by one that was compiled without
 //! those rules. Each of these counts is a kernel already, and equal ones are shared: a deep network has many products of few
-//! shapes, and fusion has nothing to search.
+//! shapes. So are the sums of the counts, of at most [`TERMS`] at once: fusion has nothing to search.
 
-use dlc_ir::op::{Call, Reduction};
+use dlc_ir::op::{Broadcast, Call, Reduction};
 use dlc_ir::{
-    Builder, DType, Direction, Function, FunctionKind, Graph, NodeId, Op, ScalarOp as F, Symbol, Type, TypeError, Value,
+    Builder, DType, Direction, Function, FunctionKind, Graph, NodeId, Op, Role, ScalarOp as F, Symbol, Type, TypeError,
+    Value,
 };
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use super::split::{Map, copy_ops};
+
+/// How many counts one kernel adds.
+const TERMS: usize = 16;
 
 /// The name of the function that counts what the preparation of another loses, if it is free.
 pub(super) fn lossless_name(entry: &Symbol) -> Symbol {
@@ -36,8 +41,11 @@ pub(super) struct Counters {
     /// For each preparation, by name, its counter.
     functions: FxHashMap<Symbol, Symbol>,
     /// Counting kernels, by what they compute.
-    kernels: FxHashMap<String, Symbol>,
+    kernels: FxHashMap<Counted, Symbol>,
 }
+
+/// What a kernel counts: the words of its name, and the operands with how they are broadcast.
+type Counted = (&'static str, SmallVec<[(Type, Option<Broadcast>); 2]>);
 
 impl Counters {
     /// Adds the counter of a preparation to `graph`, which has those of the preparations that it calls, unless it can lose
@@ -60,9 +68,10 @@ impl Counters {
         }
         copy_ops(&mut new, &mut map, preparation, &preparation.live());
         let builder = Builder::resume(new);
-        let mut count = Count { preparation, counters: self, graph, free, builder, map, total: None };
+        let mut count = Count { preparation, counters: self, graph, free, builder, map, counts: vec![] };
         count.all().expect("operands have the types of what they are compared with");
-        let Count { mut builder, total: Some(total), .. } = count else { return false };
+        let total = count.total().expect("counts have one type");
+        let (mut builder, Some(total)) = (count.builder, total) else { return false };
         builder.output(Some("lost"), total);
         let counter = builder.finish();
         // Values that only the preparation itself needs are dead here.
@@ -86,7 +95,7 @@ struct Count<'a> {
     builder: Builder,
     /// Where the preparation's values are.
     map: Map,
-    total: Option<Value>,
+    counts: Vec<Value>,
 }
 
 impl Count<'_> {
@@ -103,8 +112,12 @@ impl Count<'_> {
             }
         }
         for result in &self.preparation.results {
-            let counted =
-                self.preparation.op(result.value.node).is_some_and(|op| matches!(op, Op::Map(_)) && moves(op));
+            let counted = match self.preparation.op(result.value.node) {
+                Some(op @ Op::Map(_)) => moves(op),
+                // The callee's counter looks at its results.
+                Some(Op::Call(call)) => self.counters.functions.contains_key(&call.func),
+                _ => false,
+            };
             if !counted && self.preparation.ty(result.value).dtype.is_float() {
                 self.kernel("infinite", None, &[result.value])?;
             }
@@ -114,12 +127,57 @@ impl Count<'_> {
 
     fn call(&mut self, counter: Symbol, operands: &[Value]) -> Result<(), TypeError> {
         let operands: Vec<Value> = operands.iter().map(|v| self.map[v]).collect();
-        let count = self.builder.push(Call::new(counter, vec![count_type()]), &operands)?;
-        self.total = Some(match self.total {
-            Some(total) => self.builder.add(total, count)?,
-            None => count,
-        });
+        self.counts.push(self.builder.push(Call::new(counter, vec![count_type()]), &operands)?);
         Ok(())
+    }
+
+    /// The sum of all counts; none if there are none.
+    fn total(&mut self) -> Result<Option<Value>, TypeError> {
+        while self.counts.len() > 1 {
+            let counts = std::mem::take(&mut self.counts);
+            for terms in counts.chunks(TERMS) {
+                let sum = match terms {
+                    &[count] => count,
+                    terms => {
+                        let sum = self.sum(terms.len())?;
+                        self.builder.push(Call::new(sum, vec![count_type()]), terms)?
+                    }
+                };
+                self.counts.push(sum);
+            }
+        }
+        Ok(self.counts.first().copied())
+    }
+
+    /// The kernel that adds so many counts.
+    fn sum(&mut self, terms: usize) -> Result<Symbol, TypeError> {
+        let operands = (0..terms).map(|_| (count_type(), None)).collect();
+        self.shared(("sum", operands), |b| {
+            let name = |i: usize| format!("count{i}");
+            let first = b.arg(&name(0), count_type(), Role::Plain);
+            (1..terms).try_fold(first, |sum, i| {
+                let count = b.arg(&name(i), count_type(), Role::Plain);
+                b.add(sum, count)
+            })
+        })
+    }
+
+    /// The kernel that counts this; made if necessary.
+    fn shared(
+        &mut self,
+        key: Counted,
+        body: impl FnOnce(&mut Builder) -> Result<Value, TypeError>,
+    ) -> Result<Symbol, TypeError> {
+        if let Some(name) = self.counters.kernels.get(&key) {
+            return Ok(name.clone());
+        }
+        let name = (self.free)(self.graph, &Symbol::new(&format!("lossless.{}", key.0)));
+        let mut b = Builder::new(name.clone(), FunctionKind::Kernel);
+        let count = body(&mut b)?;
+        b.output(None, count);
+        self.graph.insert(b.finish());
+        self.counters.kernels.insert(key, name.clone());
+        Ok(name)
     }
 
     fn operator(&mut self, id: NodeId, op: &Op, operands: &[Value]) -> Result<(), TypeError> {
@@ -131,42 +189,34 @@ impl Count<'_> {
 
     /// Calls the kernel that counts the elements that are lost in these values of the preparation, or where `f` computes one of
     /// them.
-    fn kernel(&mut self, what: &str, f: Option<F>, values: &[Value]) -> Result<(), TypeError> {
+    fn kernel(&mut self, what: &'static str, f: Option<F>, values: &[Value]) -> Result<(), TypeError> {
         // Broadcasts are counted before broadcasting.
         let source = |value: Value| match self.preparation.op(value.node) {
             Some(Op::Broadcast(b)) => (self.preparation.node(value.node).operands[0], Some(b.clone())),
             _ => (value, None),
         };
         let sources: Vec<_> = values.iter().map(|&v| source(v)).collect();
-        let types = sources.iter().map(|(v, b)| (self.preparation.ty(*v), b));
-        let key = format!("{what} {:?}", types.collect::<Vec<_>>());
-        let name = match self.counters.kernels.get(&key) {
-            Some(name) => name.clone(),
-            None => {
-                let name = (self.free)(self.graph, &Symbol::new(&format!("lossless.{what}")));
-                let mut b = Builder::new(name.clone(), FunctionKind::Kernel);
-                let mut operands = vec![];
-                for (i, (value, broadcast)) in sources.iter().enumerate() {
-                    let argument = b.arg(["a", "b"][i], self.preparation.ty(*value).clone(), dlc_ir::Role::Plain);
-                    operands.push(match broadcast {
-                        Some(broadcast) => b.push(broadcast.clone(), &[argument])?,
-                        None => argument,
-                    });
-                }
-                let lost = match f {
-                    Some(f) => lost(&mut b, f, &operands)?,
-                    None if what == "small" => below(&mut b, operands[0])?,
-                    None => infinite(&mut b, operands[0])?,
-                };
-                let number = b.convert(lost, DType::I64)?;
-                let axes: Vec<usize> = (0..b.ty(number).rank()).collect();
-                let count = if axes.is_empty() { number } else { b.reduce(Reduction::Sum, number, &axes)? };
-                b.output(None, count);
-                self.graph.insert(b.finish());
-                self.counters.kernels.insert(key, name.clone());
-                name
+        let types = sources.iter().map(|(value, broadcast)| (self.preparation.ty(*value).clone(), broadcast.clone()));
+        let key = (what, types.collect());
+        let preparation = self.preparation;
+        let name = self.shared(key, |b| {
+            let mut operands = vec![];
+            for (i, (value, broadcast)) in sources.iter().enumerate() {
+                let argument = b.arg(["a", "b"][i], preparation.ty(*value).clone(), Role::Plain);
+                operands.push(match broadcast {
+                    Some(broadcast) => b.push(broadcast.clone(), &[argument])?,
+                    None => argument,
+                });
             }
-        };
+            let lost = match f {
+                Some(f) => lost(b, f, &operands)?,
+                None if what == "small" => below(b, operands[0])?,
+                None => infinite(b, operands[0])?,
+            };
+            let number = b.convert(lost, DType::I64)?;
+            let axes: Vec<usize> = (0..b.ty(number).rank()).collect();
+            if axes.is_empty() { Ok(number) } else { b.reduce(Reduction::Sum, number, &axes) }
+        })?;
         self.call(name, &sources.iter().map(|(value, _)| *value).collect::<Vec<_>>())
     }
 }

@@ -17,6 +17,7 @@ mod weights;
 
 use dlc_ir::{Function, Graph};
 
+use crate::cpu::KnownUnits;
 use crate::options::PassOptions;
 use crate::provenance::Provenance;
 
@@ -52,6 +53,8 @@ pub struct Context {
     pub provenance: Provenance,
     /// E-nodes of the current pass.
     pub(crate) e_nodes: usize,
+    /// Units of kernels of the graph.
+    pub(crate) units: KnownUnits,
 }
 
 impl Context {
@@ -124,6 +127,8 @@ pub struct Optimized {
     pub provenance: Provenance,
     /// One entry per pass.
     pub stats: Vec<PassStats>,
+    /// Units of some kernels of the program.
+    pub(crate) units: KnownUnits,
 }
 
 /// Applies `canonicalize` and `saturate` to a single joint function, before it is split. `callees` are the functions made so far,
@@ -143,5 +148,5 @@ pub fn optimize(graph: &Graph, options: &PassOptions) -> Optimized {
     for pass in rest {
         graph = pass.run(&graph, &mut context);
     }
-    Optimized { graph, provenance: context.provenance, stats: context.stats }
+    Optimized { graph, provenance: context.provenance, stats: context.stats, units: context.units }
 }

@@ -14,7 +14,8 @@ pub fn saturate(graph: &Graph, context: &mut Context) -> Graph {
     let before = std::mem::take(&mut context.provenance);
     let weights = Weights::of(graph);
     let functions: Vec<&Function> = graph.functions().filter(|f| f.kind != FunctionKind::Kernel).collect();
-    let extracted = parallel::map(context.options.threads, &functions, |function| {
+    let size = |function: &&Function| function.op_count();
+    let extracted = parallel::map_largest_first(context.options.threads, &functions, size, |function| {
         let args = weights.args(function);
         // Prepared values cost nothing here.
         let prepare = context.options.prepare && weights.all_frozen && args.contains(&true);

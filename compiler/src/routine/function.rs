@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use super::routing::{Routing, UnitId, Work};
 use super::units::{self, Units};
 use super::{Schedule, ScheduleError};
+use crate::cpu::KnownUnits;
 use crate::machine::Machine;
 use crate::nest::nests::SourceKind;
 use crate::routine::check::{OperandBinding, StepBinding};
@@ -19,6 +20,16 @@ use crate::routine::program::{Address, KernelProgram, Routine, RoutineId, Step};
 /// # Errors
 /// If an operator cannot be lowered, or a kernel is rejected.
 pub fn schedule(graph: &Graph, machine: &Machine, threads: usize) -> Result<Schedule, ScheduleError> {
+    schedule_with_units(graph, &mut KnownUnits::default(), machine, threads)
+}
+
+/// [`schedule`], with units of some of the graph's kernels for that machine.
+pub(crate) fn schedule_with_units(
+    graph: &Graph,
+    known: &mut KnownUnits,
+    machine: &Machine,
+    threads: usize,
+) -> Result<Schedule, ScheduleError> {
     let entry = graph.functions().len() - 1;
     let functions = graph.functions().enumerate();
     let functions = functions.filter(|(i, function)| function.kind == FunctionKind::Func || *i == entry);
@@ -26,7 +37,7 @@ pub fn schedule(graph: &Graph, machine: &Machine, threads: usize) -> Result<Sche
     let mut scheduler = Scheduler {
         graph,
         program: KernelProgram::new(),
-        units: Units::new(graph, &functions, machine, threads),
+        units: Units::new(graph, &functions, known, machine, threads),
         routines: IndexMap::new(),
         constants: FxHashMap::default(),
         bindings: vec![],

@@ -13,6 +13,7 @@ mod routing;
 mod units;
 
 pub use function::schedule;
+pub(crate) use function::schedule_with_units;
 
 use dlc_ir::Symbol;
 

@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::ScheduleError;
 use super::program::{KernelId, KernelProgram};
 use super::routing::UnitId;
-use crate::cpu::{Launch, Unit};
+use crate::cpu::{KnownUnits, Launch, Unit};
 use crate::kernel::{Malformed, Verified};
 use crate::machine::Machine;
 use crate::nest::{NestError, Statuses};
@@ -47,15 +47,29 @@ struct Lowered {
 impl<'a> Units<'a> {
     /// Composes the kernels that these functions call. Those with checks are composed when they are used, since statuses are
     /// numbered in that order.
-    pub fn new(graph: &Graph, functions: &[&Function], machine: &'a Machine, threads: usize) -> Self {
+    pub fn new(
+        graph: &Graph,
+        functions: &[&Function],
+        known: &mut KnownUnits,
+        machine: &'a Machine,
+        threads: usize,
+    ) -> Self {
         let called = functions.iter().flat_map(|function| function.callees());
-        let mut known = FxHashSet::default();
-        let kernels = called.filter(|name| known.insert(*name)).filter_map(|name| graph.function(name));
+        let mut names = FxHashSet::default();
+        let kernels = called.filter(|name| names.insert(*name)).filter_map(|name| graph.function(name));
         let kernels = kernels.filter(|f| f.kind == FunctionKind::Kernel && f.checks().next().is_none());
-        let kernels: Vec<&Function> = kernels.filter(|function| alias(function).is_none()).collect();
+        let kernels = kernels.filter(|function| alias(function).is_none());
+        let mut composed = FxHashMap::default();
+        let mut new = vec![];
+        for function in kernels {
+            match known.take(function) {
+                Some(unit) => drop(composed.insert(function.name.clone(), Ok(restricted(unit)))),
+                None => new.push(function),
+            }
+        }
         let compose = |function: &&Function| unit(function, &mut Statuses::default(), machine);
-        let composed = parallel::map(threads, &kernels, compose);
-        let composed = kernels.iter().map(|f| f.name.clone()).zip(composed).collect();
+        let units = parallel::map(threads, &new, compose);
+        composed.extend(new.iter().map(|f| f.name.clone()).zip(units));
         let (by_function, copies) = Default::default();
         let (units, statuses, clamped) = Default::default();
         Units { machine, threads, units, by_function, copies, composed, statuses, clamped }
@@ -162,9 +176,12 @@ impl<'a> Units<'a> {
 }
 
 fn unit(function: &Function, statuses: &mut Statuses, machine: &Machine) -> Result<Unit, NestError> {
-    let mut unit = Unit::new(function, statuses, machine)?;
+    Unit::new(function, statuses, machine).map(restricted)
+}
+
+fn restricted(mut unit: Unit) -> Unit {
     unit.restrict_arguments();
-    Ok(unit)
+    unit
 }
 
 /// A fixed name for each argument, to avoid a search for a free one.

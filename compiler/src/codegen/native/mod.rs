@@ -141,7 +141,12 @@ impl Native {
             Ok(compiler) => compiler.compile(*item, Form::Bytes),
             Err(error) => Err(error.clone()),
         };
-        parallel::map_with(self.threads, &items, compiler, compile).into_iter().collect()
+        // Cranelift takes longer for a routine than most kernels take.
+        let size = |item: &Item| match item {
+            Item::Kernel(i) => program.kernels[*i].values.len(),
+            Item::Routine(_) | Item::Step | Item::Entry => 1 << 16,
+        };
+        parallel::map_with(self.threads, &items, size, compiler, compile).into_iter().collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use dlc_ir::op::{Broadcast, Concat, Slice};
 use dlc_ir::{Op, Shape};
+use egg::Id;
 
 use super::{Need, Rule, Trigger, hoist, rules};
 use crate::egraph::graph::Rhs;
@@ -95,9 +96,11 @@ rules! {
     }
     Exact "concat-concat" [Trigger::Of(Kind::Concat)] "a concatenation of concatenations is one", |s, out| {
         let Op::Concat(outer) = s.op() else { return };
+        // Beside parts of length 0 a concatenation may be a part of itself, and would grow without end.
+        let are_long = |parts: &[Id]| parts.iter().all(|&part| s.ty(part).shape[outer.axis] > 0);
         for (i, &part) in s.args().iter().enumerate() {
             for (op, inner) in s.ops(part) {
-                if op == &Op::Concat(Concat { axis: outer.axis }) {
+                if op == &Op::Concat(Concat { axis: outer.axis }) && are_long(inner) && are_long(s.args()) {
                     let flat = s.args()[..i].iter().chain(inner).chain(&s.args()[i + 1..]);
                     out.push(Rhs::op(outer.clone(), flat.map(|&id| id.into())));
                 }

@@ -10,9 +10,12 @@ pub(super) struct Atom(pub u32);
 /// wrapped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Affine {
-    pub terms: SmallVec<[(Atom, i64); 4]>,
+    pub terms: Terms,
     pub constant: i64,
 }
+
+/// Atoms with their coefficients.
+pub(super) type Terms = SmallVec<[(Atom, i64); 4]>;
 
 /// The most terms of a form: index arithmetic has one for each enclosing loop.
 const MAX_TERMS: usize = 24;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::affine::{Affine, Atom, gcd};
+use super::affine::{Affine, Atom, Terms, gcd};
 
 /// The smallest and the largest value of an integer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +91,8 @@ pub(super) struct Facts {
     next_branch: u32,
     /// Memoises conjunctions in a branch: nested conditions share the outer ones, of which there may be many.
     resolved: FxHashMap<(*const (Formula, Formula), u32), Resolved>,
+    /// Upper bounds that were proved of sums without their constants, in a branch: the accesses of a tile differ by constants.
+    proved: FxHashMap<(Terms, u32), i128>,
 }
 
 /// The result of assuming a conjunction.
@@ -104,8 +106,9 @@ struct Resolved {
 
 /// The longest chain of facts in a proof.
 const DEPTH: usize = 6;
-/// How many facts a proof visits before it gives up, and how many where a bound is only sharpened.
-const EFFORT: u32 = 1 << 14;
+/// How many facts a proof visits before it gives up: at first, when there are other ways, and in the end; and how many where a bound is
+/// only sharpened.
+pub(super) const EFFORTS: [u32; 2] = [1 << 9, 1 << 14];
 const SHARPENING: u32 = 192;
 /// How many facts of enclosing conditions a proof visits, innermost first.
 const NEAREST: usize = 24;
@@ -262,14 +265,26 @@ impl Facts {
         i128::from(if c > 0 { high } else { low }) * i128::from(c)
     }
 
-    /// Whether a sum is at most `goal` here.
-    pub fn at_most(&self, form: &Affine, goal: i128) -> bool {
-        self.upper(form, goal, EFFORT) <= goal
+    /// Whether a sum is at most `goal` here; what was assumed since the current branch was entered is the same in all calls.
+    pub fn at_most(&mut self, form: &Affine, goal: i128, effort: u32) -> bool {
+        if self.most(form) <= goal {
+            return true;
+        }
+        let constant = i128::from(form.constant);
+        let key = (form.terms.clone(), self.branch);
+        if self.proved.get(&key).is_some_and(|known| known.saturating_add(constant) <= goal) {
+            return true;
+        }
+        let bound = self.upper(form, goal, effort);
+        if bound <= goal {
+            self.proved.insert(key, bound.saturating_sub(constant));
+        }
+        bound <= goal
     }
 
     /// Whether a sum is at least `goal` here.
-    pub fn at_least(&self, form: &Affine, goal: i128) -> bool {
-        form.scaled(-1).is_some_and(|form| self.at_most(&form, -goal))
+    pub fn at_least(&mut self, form: &Affine, goal: i128, effort: u32) -> bool {
+        form.scaled(-1).is_some_and(|form| self.at_most(&form, -goal, effort))
     }
 
     /// The range of a form, `known` sharpened with limited effort.

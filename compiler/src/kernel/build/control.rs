@@ -1,6 +1,6 @@
 //! Loops and branches.
 
-use super::{KernelBuilder, Scope};
+use super::KernelBuilder;
 use crate::kernel::ir::*;
 
 impl KernelBuilder {
@@ -73,7 +73,7 @@ impl KernelBuilder {
         let certain = certain || (begin, end) == (Kernel::BEGIN, Kernel::END);
         let range = range.or_else(|| Some((self.range(begin)?.0, self.range(end)?.1 - 1)));
         let depth = self.scopes.len();
-        self.scopes.push(Scope { certain, ..Scope::default() });
+        self.open(certain);
         let var = self.define(Ty::INDEX, depth, None, range);
         let args: Vec<Val> = init
             .iter()
@@ -84,7 +84,7 @@ impl KernelBuilder {
             .collect();
         let next = body(self, var, &args);
         assert_eq!(next.len(), init.len(), "a loop returns as many values as it carries");
-        let scope = self.scopes.pop().expect("pushed above");
+        let block = self.close();
         let mut results = Vec::with_capacity(init.len());
         let mut carried = Vec::with_capacity(init.len());
         for ((&init, &arg), &next) in init.iter().zip(&args).zip(&next) {
@@ -93,7 +93,7 @@ impl KernelBuilder {
             carried.push(Carried { init, arg, next, result });
             results.push(result);
         }
-        self.push(Stmt::Loop(Box::new(Loop { var, begin, end, step, unroll, carried, body: scope.stmts })));
+        self.push(Stmt::Loop(Box::new(Loop { var, begin, end, step, unroll, carried, body: block })));
         results
     }
 
@@ -131,12 +131,12 @@ impl KernelBuilder {
             None => {}
         }
         let depth = self.scopes.len();
-        self.scopes.push(Scope::default());
+        self.open(false);
         let a = then(self);
-        let first = self.scopes.pop().expect("pushed above").stmts;
-        self.scopes.push(Scope::default());
+        let first = self.close();
+        self.open(false);
         let b = otherwise(self);
-        let second = self.scopes.pop().expect("pushed above").stmts;
+        let second = self.close();
         assert_eq!(a.len(), b.len(), "both branches return as many values");
         let mut results = Vec::new();
         for (&then, &otherwise) in a.iter().zip(&b) {

@@ -3,7 +3,7 @@
 use super::{CHOICES, Int, SelectForms, Walk};
 use crate::kernel::bounds::Unproved;
 use crate::kernel::bounds::affine::Affine;
-use crate::kernel::bounds::facts::Range;
+use crate::kernel::bounds::facts::{EFFORTS, Range};
 use crate::kernel::ir::*;
 
 impl Walk<'_> {
@@ -29,12 +29,15 @@ impl Walk<'_> {
         if let Some(form) = together {
             let moved = Int { form, range: Range::ALL };
             let by_ends = [(&index, ends.0), (&index, ends.1)];
-            if !self.is_proved(access.buf, by_ends) {
-                let sides = if access.stride >= 0 {
-                    [(&index, access.offset), (&moved, access.offset)]
-                } else {
-                    [(&moved, access.offset), (&index, access.offset)]
-                };
+            let sides = if access.stride >= 0 {
+                [(&index, access.offset), (&moved, access.offset)]
+            } else {
+                [(&moved, access.offset), (&index, access.offset)]
+            };
+            let [quick, all] = EFFORTS;
+            if !self.is_proved(access.buf, by_ends, quick)
+                && (self.is_proved_somehow(access.buf, sides, quick) || !self.is_proved(access.buf, by_ends, all))
+            {
                 return self.prove(access.buf, sides);
             }
         }
@@ -59,7 +62,7 @@ impl Walk<'_> {
 
     /// Records an access unless its first and its last element are proved to be in the buffer.
     pub(super) fn prove(&mut self, buf: Buf, ends: [(&Int, i64); 2]) {
-        if self.is_dead || self.is_proved(buf, ends) || self.is_proved_by_choices(buf, ends) {
+        if self.is_dead || EFFORTS.into_iter().any(|effort| self.is_proved_somehow(buf, ends, effort)) {
             self.accesses += 1;
             return;
         }
@@ -79,25 +82,30 @@ impl Walk<'_> {
         self.accesses += 1;
     }
 
-    pub(super) fn is_proved(&self, buf: Buf, [first, last]: [(&Int, i64); 2]) -> bool {
+    fn is_proved_somehow(&mut self, buf: Buf, ends: [(&Int, i64); 2], effort: u32) -> bool {
+        self.is_proved(buf, ends, effort) || self.is_proved_by_choices(buf, ends, effort)
+    }
+
+    pub(super) fn is_proved(&mut self, buf: Buf, [first, last]: [(&Int, i64); 2], effort: u32) -> bool {
         let elements = self.kernel.extent(buf).1 as i128;
         let from = -i128::from(first.1);
         let to = elements - 1 - i128::from(last.1);
-        (i128::from(first.0.range.low) >= from || self.facts.at_least(&first.0.form, from))
-            && (i128::from(last.0.range.high) <= to || self.facts.at_most(&last.0.form, to))
+        (i128::from(first.0.range.low) >= from || self.facts.at_least(&first.0.form, from, effort))
+            && (i128::from(last.0.range.high) <= to || self.facts.at_most(&last.0.form, to, effort))
     }
 
-    pub(super) fn is_proved_by_choices(&mut self, buf: Buf, [first, last]: [(&Int, i64); 2]) -> bool {
+    pub(super) fn is_proved_by_choices(&mut self, buf: Buf, [first, last]: [(&Int, i64); 2], effort: u32) -> bool {
         let elements = self.kernel.extent(buf).1 as i128;
         let from = -i128::from(first.1);
         let to = elements - 1 - i128::from(last.1);
         let opposite = first.0.form.scaled(-1);
-        opposite.is_some_and(|form| self.each_way(&form, -from, CHOICES)) && self.each_way(&last.0.form, to, CHOICES)
+        opposite.is_some_and(|form| self.each_way(&form, -from, CHOICES, effort))
+            && self.each_way(&last.0.form, to, CHOICES, effort)
     }
 
     /// Whether a form is at most `goal`, whichever case the selects in it go.
-    pub(super) fn each_way(&mut self, form: &Affine, goal: i128, depth: usize) -> bool {
-        if self.facts.at_most(form, goal) {
+    pub(super) fn each_way(&mut self, form: &Affine, goal: i128, depth: usize, effort: u32) -> bool {
+        if self.facts.at_most(form, goal, effort) {
             return true;
         }
         let choice = form.terms.iter().find_map(|&(atom, c)| Some((atom, c, self.choices.get(&atom)?.clone())));
@@ -108,7 +116,7 @@ impl Walk<'_> {
             cases.iter().zip(forms).all(|(case, form)| {
                 let Some(form) = rest.plus(&form, c) else { return false };
                 let (mark, around) = (self.facts.mark(), self.facts.enter());
-                let holds = !self.facts.assume(case) || self.each_way(&form, goal, depth - 1);
+                let holds = !self.facts.assume(case) || self.each_way(&form, goal, depth - 1, effort);
                 self.facts.release(mark);
                 self.facts.leave(around);
                 holds
