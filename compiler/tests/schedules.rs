@@ -59,6 +59,30 @@ fn row_sums_and_maxima() {
 }
 
 #[test]
+fn rows_of_many_vectors_have_several_accumulators() {
+    insta::assert_snapshot!(kernels(
+        "func @f(%x: f32[5,291] input) -> f32[5] {
+  %0 = reduce %x {kind=sum, axes=[1]} : f32[5]
+  return %0
+}"
+    ));
+}
+
+/// The product that is a result too is computed once.
+#[test]
+fn a_sum_with_one_product_is_a_multiply_add() {
+    insta::assert_snapshot!(kernels(
+        "func @f(%x: f32[64] input, %y: f32[64] input, %z: f32[64] input) -> (f32[64], f32[64], f32[64]) {
+  %0 = mul %x, %y : f32[64]
+  %1 = add %0, %z : f32[64]
+  %2 = mul %x, %z : f32[64]
+  %3 = add %2, %y : f32[64]
+  return %0, %1, %3
+}"
+    ));
+}
+
+#[test]
 fn an_update_in_place() {
     insta::assert_snapshot!(kernels(
         r#"func @step(%g: f32[100] input, %w: f32[100] param "w") -> (f32[100] update %w) {

@@ -104,7 +104,9 @@ def activations():
     rows.elementwise("softsign", "softsign(x)", F.softsign)
     rows.elementwise("silu", "silu(x)", F.silu)
     rows.elementwise("gelu", "gelu(x)", F.gelu)
-    rows.elementwise("gelu_tanh", "gelu_tanh(x)", lambda x: F.gelu(x, approximate="tanh"))
+    # PyTorch's own cancels in 1 + tanh(u) where x is negative; (1 + tanh(u)) / 2 is the logistic function of 2u
+    rows.elementwise("gelu_tanh", "gelu_tanh(x)",
+                     lambda x: x * torch.sigmoid(2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
     rows.elementwise("leaky_relu", "leaky_relu(x)", F.leaky_relu)
     rows.elementwise("leaky_relu", "leaky_relu(x, slope: 0.25)", lambda x: F.leaky_relu(x, 0.25))
     rows.elementwise("elu", "elu(x)", F.elu)

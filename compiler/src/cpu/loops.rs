@@ -34,7 +34,7 @@ pub(crate) fn lower(
 ) -> Launch {
     let plan = Tiling::new(nest, exprs, shared.is_empty(), machine);
     let mut b = KernelBuilder::new(plan.chunks);
-    let mut elements = Elements::new(exprs, sources.len(), nest.extents.len(), machine);
+    let mut elements = Elements::new(exprs, &nest.roots(), sources.len(), nest.extents.len(), machine);
     let operands = operands(nest, exprs, sources, shared, machine, &mut b, &mut elements);
     let emitter = LoopEmitter { nest, exprs, machine, plan };
     emitter.chunks(&mut b, &mut elements);

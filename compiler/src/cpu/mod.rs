@@ -4,6 +4,7 @@ pub mod contract;
 pub mod cost;
 mod loops;
 mod masked;
+mod multiply_add;
 mod operand_order;
 mod product;
 mod random;

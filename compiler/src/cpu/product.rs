@@ -137,7 +137,7 @@ pub(crate) fn lower(
     }
     let blocking = &product.blocking;
     let mut b = KernelBuilder::new(blocking.chunks());
-    let mut elements = Elements::new(exprs, sources.len(), nest.extents.len(), machine);
+    let mut elements = Elements::new(exprs, &nest.roots(), sources.len(), nest.extents.len(), machine);
     let operands = loops::operands(nest, exprs, sources, shared, machine, &mut b, &mut elements);
     let reduce = nest.reduce.as_ref().expect("recognized");
     let [_, rows, columns, _] = &product.axes;

@@ -26,7 +26,7 @@ pub(crate) fn lower(nest: &ScatterNest, exprs: &ExprArena, sources: &[SourceInfo
     let per_chunk = (outer * blocks).div_ceil(target.min(outer * blocks).max(1)).max(1);
     let units = outer * blocks;
     let mut b = KernelBuilder::new(units.div_ceil(per_chunk).max(1));
-    let mut elements = Elements::new(exprs, sources.len(), 3, machine);
+    let mut elements = Elements::new(exprs, &[nest.index, nest.update], sources.len(), 3, machine);
     let mut operands = vec![];
     let mut read: Vec<Source> = exprs.reads([nest.index, nest.update]).into_iter().map(|(s, _)| s).collect();
     read.sort_unstable();

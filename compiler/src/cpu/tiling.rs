@@ -9,7 +9,7 @@ use super::tile::Tile;
 use crate::kernel;
 use crate::machine::{Cost, Machine, operations};
 use crate::nest::affine::{AffineIndex, volume};
-use crate::nest::expr::{ExprArena, ExprKind};
+use crate::nest::expr::{ExprArena, ExprId, ExprKind};
 use crate::nest::materialize::depends;
 use crate::nest::nests::Nest;
 
@@ -170,6 +170,11 @@ pub(crate) fn weight(nest: &Nest, exprs: &ExprArena) -> usize {
         Some(reduce) => vec![reduce.body],
         None => nest.roots(),
     };
+    expr_weight(exprs, roots).max(1)
+}
+
+/// A rough number of operations of some expressions.
+pub(crate) fn expr_weight(exprs: &ExprArena, roots: impl IntoIterator<Item = ExprId>) -> usize {
     let mut weight = 0;
     exprs.visit(roots, &mut |_, form| {
         weight += match form {
@@ -180,7 +185,7 @@ pub(crate) fn weight(nest: &Nest, exprs: &ExprArena) -> usize {
             ExprKind::Const(_) | ExprKind::Position(..) => 0,
         }
     });
-    weight.max(1)
+    weight
 }
 
 /// The axis along which vectors cost least.

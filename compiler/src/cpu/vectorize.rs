@@ -4,11 +4,14 @@ use dlc_ir::DType;
 use rustc_hash::FxHashMap;
 
 use super::masked::{InactiveLanes, MaskedValue};
+use super::multiply_add::{MultiplyAdd, multiply_adds};
 use super::{random, scalar};
-use crate::kernel::{Access, Binary, Buf, Compare, Const, Elem, KernelBuilder, Ty, Unary, Val};
+use crate::kernel::{Access, Binary, Buf, Compare, Const, Elem, KernelBuilder, Ty, Val};
 use crate::machine::Machine;
 use crate::nest::affine::{AffineIndex, AffineTerm};
-use crate::nest::expr::{ExprArena, ExprId, ExprKind, Predicate, Source};
+use crate::nest::expr::{ExprArena, ExprId, ExprKind, Source};
+
+mod predicates;
 
 /// The stride of an index from lane to lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +52,7 @@ pub(crate) struct Elements<'a> {
     replaced: Option<(Source, Val)>,
     memo: Vec<Memo>,
     moves: FxHashMap<ExprId, bool>,
+    multiply_adds: FxHashMap<ExprId, MultiplyAdd>,
 }
 
 #[derive(Default)]
@@ -59,7 +63,8 @@ struct Memo {
 }
 
 impl<'a> Elements<'a> {
-    pub fn new(exprs: &'a ExprArena, sources: usize, axes: usize, machine: &Machine) -> Self {
+    /// `roots` are the expressions that will be evaluated.
+    pub fn new(exprs: &'a ExprArena, roots: &[ExprId], sources: usize, axes: usize, machine: &Machine) -> Self {
         Elements {
             exprs,
             buffers: vec![None; sources],
@@ -71,6 +76,7 @@ impl<'a> Elements<'a> {
             replaced: None,
             memo: vec![Memo { closed: true, ..Memo::default() }],
             moves: FxHashMap::default(),
+            multiply_adds: multiply_adds(exprs, roots),
         }
     }
 
@@ -191,8 +197,13 @@ impl<'a> Elements<'a> {
                 scalar::convert(b, position, *dtype)
             }
             ExprKind::Apply(f, dtype, args) => {
-                let args: smallvec::SmallVec<[Val; 3]> = args.iter().map(|&x| self.eval(b, x)).collect();
-                scalar::apply(b, *f, *dtype, &args)
+                if let Some(sum) = self.multiply_add(id) {
+                    let [x, y, term] = [sum.x, sum.y, sum.term].map(|part| self.eval(b, part));
+                    b.fma(x, y, term)
+                } else {
+                    let args: smallvec::SmallVec<[Val; 3]> = args.iter().map(|&x| self.eval(b, x)).collect();
+                    scalar::apply(b, *f, *dtype, &args)
+                }
             }
             ExprKind::If { predicates, then, other } => self.choose(b, predicates, *then, *other),
             ExprKind::Random { key, counter, element, dtype } => {
@@ -203,6 +214,12 @@ impl<'a> Elements<'a> {
         };
         self.set(id, val);
         val
+    }
+
+    /// The multiply-add that a sum is, unless the product is the same in all lanes of which the sum differs: then it is computed once.
+    fn multiply_add(&mut self, id: ExprId) -> Option<MultiplyAdd> {
+        let sum = *self.multiply_adds.get(&id)?;
+        (self.is_moving(sum.product) || !self.is_moving(id)).then_some(sum)
     }
 
     /// The value of an index: a scalar if all lanes agree.
@@ -413,86 +430,6 @@ impl<'a> Elements<'a> {
                     index = b.select(counting, index, zero);
                 }
                 b.gather(buf, index)
-            }
-        }
-    }
-
-    /// Predicates that are uniform across lanes become branches, the others a mask.
-    fn choose(&mut self, b: &mut KernelBuilder, predicates: &[Predicate], then: ExprId, other: ExprId) -> Val {
-        let (moving, still): (Vec<&Predicate>, Vec<&Predicate>) =
-            predicates.iter().partition(|t| self.lane_stride(t.index()) != LaneStride::Regular(0));
-        let vector = self.is_moving(then) || self.is_moving(other) || !moving.is_empty();
-        let lanes = if vector { self.lanes() } else { 1 };
-        let chosen = |this: &mut Self, b: &mut KernelBuilder| {
-            let Some(mask) = this.all(b, &moving) else {
-                let val = this.eval(b, then);
-                return b.splat(val, lanes);
-            };
-            let not = b.unary(Unary::Not, mask);
-            let x = this.within(b, mask, then);
-            let y = this.within(b, not, other);
-            let val = b.select(mask, x, y);
-            b.splat(val, lanes)
-        };
-        let Some(cond) = self.all(b, &still) else { return chosen(self, b) };
-        match b.known_bool(cond) {
-            Some(true) => return chosen(self, b),
-            Some(false) => return self.eval(b, other),
-            None => {}
-        }
-        let this = std::cell::RefCell::new(self);
-        let results = b.branch(
-            cond,
-            |b| vec![this.borrow_mut().scope(false, |this| chosen(this, b))],
-            |b| {
-                vec![this.borrow_mut().scope(false, |this| {
-                    let val = this.eval(b, other);
-                    b.splat(val, lanes)
-                })]
-            },
-        );
-        results[0]
-    }
-
-    /// Evaluates an expression in those lanes only.
-    fn within(&mut self, b: &mut KernelBuilder, mask: Val, id: ExprId) -> Val {
-        let inner = match self.mask {
-            Some(outer) => b.binary(Binary::And, outer, mask),
-            None => mask,
-        };
-        let before = self.mask.replace(inner);
-        let val = self.scope(false, |this| this.eval(b, id));
-        self.mask = before;
-        val
-    }
-
-    /// The conjunction of all predicates; `None` if there are none.
-    pub fn all(&mut self, b: &mut KernelBuilder, predicates: &[&Predicate]) -> Option<Val> {
-        let mut all = None;
-        for predicate in predicates {
-            let holds = self.predicate(b, predicate);
-            all = Some(match all {
-                Some(before) => b.and(before, holds),
-                None => holds,
-            });
-        }
-        all
-    }
-
-    /// Whether a predicate holds.
-    fn predicate(&mut self, b: &mut KernelBuilder, predicate: &Predicate) -> Val {
-        let index = self.index(b, predicate.index());
-        match predicate {
-            Predicate::InRange { low, high, .. } => {
-                let (low, high) = (b.index(*low), b.index(*high));
-                let from = b.compare(Compare::Ge, index, low);
-                let below = b.compare(Compare::Lt, index, high);
-                b.and(from, below)
-            }
-            Predicate::Divisible { divisor, .. } => {
-                let rest = b.modulo(index, *divisor);
-                let zero = b.index(0);
-                b.compare(Compare::Eq, rest, zero)
             }
         }
     }

@@ -17,7 +17,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     }),
     domain: &[(-4.0, 4.0)],
     ulps: 3.0,
-    cost: 16,
+    cost: 14,
     derivative: "y (1 - y)",
     doc: "`1 / (1 + exp(-x))`, without overflow on either side.",
 };

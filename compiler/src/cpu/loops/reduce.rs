@@ -6,9 +6,9 @@ use dlc_ir::{DType, ScalarOp};
 use super::{LoopEmitter, TilePoint};
 use crate::cpu::masked::MaskedValue;
 use crate::cpu::scalar;
-use crate::cpu::tiling::VectorAxis;
+use crate::cpu::tiling::{VectorAxis, expr_weight};
 use crate::cpu::vectorize::{Elements, constant};
-use crate::kernel::{Binary, Compare, KernelBuilder, Val};
+use crate::kernel::{Binary, Compare, Const, KernelBuilder, Val};
 use crate::nest::affine::volume;
 use crate::nest::expr::{ExprKind, Predicate, identity};
 use crate::nest::nests::NestReduce;
@@ -30,7 +30,7 @@ impl LoopEmitter<'_> {
         points: &[TilePoint],
     ) -> Vec<Val> {
         let dtype = self.exprs.dtype(reduce.body);
-        let start = constant(dtype, identity(reduce.combine, dtype));
+        let start = self.start(reduce);
         let lanes = self.plan.lanes;
         let is_arg = matches!(reduce.combine, Combine::ArgMin | Combine::ArgMax);
         let mut carried = vec![];
@@ -61,6 +61,34 @@ impl LoopEmitter<'_> {
         values
     }
 
+    /// The value that a reduction begins with.
+    fn start(&self, reduce: &NestReduce) -> Const {
+        let dtype = self.exprs.dtype(reduce.body);
+        constant(dtype, identity(reduce.combine, dtype))
+    }
+
+    /// How many vectors along a reduction axis of so many are accumulated at the same time, so that each need not wait for the one before
+    /// it. A body that takes longer than that wait needs only one, and so does a short axis, since they are combined at its end.
+    fn accumulators(&self, reduce: &NestReduce, vectors: usize, carried: usize) -> usize {
+        let registers = self.machine.registers(self.exprs.dtype(reduce.body), usize::from(self.plan.lanes));
+        let chains = self.machine.fma_chains;
+        if self.plan.is_rare || expr_weight(self.exprs, [reduce.body]) > chains {
+            return 1;
+        }
+        let fit = self.machine.vector_registers / 2 / (carried * registers).max(1);
+        1 << chains.min(fit).min(vectors / chains).max(1).ilog2()
+    }
+
+    /// The sums of `count` values in each of which several accumulators take part, one after the other.
+    fn merged(&self, b: &mut KernelBuilder, reduce: &NestReduce, mut sums: Vec<Val>, count: usize) -> Vec<Val> {
+        let dtype = self.exprs.dtype(reduce.body);
+        while sums.len() > count {
+            let high = sums.split_off(sums.len() / 2);
+            sums = sums.into_iter().zip(high).map(|(x, y)| combine(b, reduce.combine, dtype, x, y)).collect();
+        }
+        sums
+    }
+
     /// Loops over the reduction axes from `axis` on.
     pub(super) fn iterations(
         &self,
@@ -78,12 +106,26 @@ impl LoopEmitter<'_> {
             let lanes = self.plan.lanes;
             let rest = n % lanes as usize;
             let full = b.index((n - rest) as i64);
-            let zero = b.index(0);
-            let after = self.chains(b, reduce, (zero, full, lanes), 1, &carried, |b, at, carried| {
+            let mut vector = |b: &mut KernelBuilder, at: Val, carried: &[Val]| {
                 elements.along(axis, at, lanes, None, |elements| {
                     self.point_iterations(b, elements, reduce, carried, points)
                 })
+            };
+            let count = self.accumulators(reduce, n / lanes as usize, carried.len());
+            let (zero, step) = (b.index(0), count * lanes as usize);
+            let most = b.index((n - n % step) as i64);
+            let start = b.constant(self.start(reduce), lanes);
+            let sums: Vec<Val> = (0..count * carried.len()).map(|i| carried.get(i).copied().unwrap_or(start)).collect();
+            let sums = self.chains(b, reduce, (zero, most, step as u8), 1, &sums, |b, at, sums| {
+                let each = sums.chunks(sums.len() / count).enumerate();
+                each.flat_map(|(i, sums)| {
+                    let at = b.add_const(at, (i * lanes as usize) as i64);
+                    vector(b, at, sums)
+                })
+                .collect()
             });
+            let sums = self.merged(b, reduce, sums, carried.len());
+            let after = b.fold(most, full, i64::from(lanes), &sums, vector);
             if rest == 0 {
                 return after;
             }

@@ -2,7 +2,7 @@
 
 use dlc_ir::ScalarOp as F;
 
-use super::{Need, Rule, map, rules};
+use super::{Need, Rule, map, number, rules};
 use crate::egraph::graph::Rhs;
 
 rules! {
@@ -121,6 +121,24 @@ rules! {
                 for doubled in s.maps(gate[0], F::Mul).filter(|p| s.is(p[1], 2.0)) {
                     out.push(Rhs::unary(F::Tanh, doubled[0]));
                 }
+            }
+        }
+    }
+    Safe "one-plus-tanh" [map(F::Add), map(F::Sub)] "1 + tanh(x) = 2 * sigmoid(2 * x), 1 - tanh(x) = 2 * sigmoid(-2 * x)", |s, out| {
+        let (x, y) = s.xy();
+        let twice = |factor: f64, arg| {
+            let gate = Rhs::unary(F::Sigmoid, Rhs::binary(F::Mul, arg, number(s, factor)));
+            Rhs::binary(F::Mul, gate, number(s, 2.0))
+        };
+        if s.op() == &F::Sub.into() {
+            if s.is(x, 1.0) {
+                out.extend(s.maps(y, F::Tanh).map(|inner| twice(-2.0, inner[0])));
+            }
+            return;
+        }
+        for (one, tanh) in s.both() {
+            if s.is(one, 1.0) {
+                out.extend(s.maps(tanh, F::Tanh).map(|inner| twice(2.0, inner[0])));
             }
         }
     }

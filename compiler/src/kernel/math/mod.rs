@@ -12,7 +12,7 @@
 //! | [`log`] | 1.5 | 1.5 | `n ln 2 + log m`, m in `√½..√2`, odd series in `(m - 1) / (m + 1)` |
 //! | [`log1p`] | 2 | 2 | `log(1 + x)` with the rounding of the sum put back |
 //! | [`tanh`] | 3 | 3.5 | `e / (e + 2)` with `e = expm1(2x)` |
-//! | [`sigmoid`] | 3 | 3.5 | `1 / (1 + exp(-x))` |
+//! | [`sigmoid`] | 3 | 3.5 | `2^n / (2^n + e^-r)` |
 //! | [`erf`] | 3 | 3 | series near 0, `1 - exp(-x²) · p` elsewhere |
 //! | [`sin`], [`cos`] | 2 | 2 | reduction modulo π/2, exact for every argument |
 //! | [`pow`] | 1 | 2 | `exp(y log x)` with a logarithm in two parts |
