@@ -128,13 +128,7 @@ pub fn contract(
     let (rows, columns, depth) = blocking.block;
     let (tile_rows, tile_columns) = blocking.tile;
     let (pitch, copies) = (blocking.pitch(), blocking.copies);
-    let group = match &left {
-        OperandSource::Packed(side) if side.contiguous == Contiguous::Row && copies == 1 && pitch <= usize::from(Ty::MAX_LANES) => {
-            let panels = rows / tile_rows;
-            panels.div_ceil(panels.div_ceil(PANELS_TOGETHER))
-        }
-        _ => 1,
-    };
+    let group = panels_together(blocking, &left);
     let of_left = left.is_packed().then(|| {
         let buf = b.scratch(dtype, group * pitch * depth * copies);
         Panels { buf, tile: tile_rows, pitch, size: m, run: m, copies }
@@ -217,6 +211,18 @@ pub fn contract(
             });
         });
     });
+}
+
+/// How many panels of A are packed at a time.
+fn panels_together(blocking: &Blocking, left: &OperandSource<'_>) -> usize {
+    let is_vector = blocking.copies == 1 && blocking.pitch() <= usize::from(Ty::MAX_LANES);
+    match left {
+        OperandSource::Packed(side) if side.contiguous == Contiguous::Row && is_vector => {
+            let panels = blocking.block.0 / blocking.tile.0;
+            panels.div_ceil(panels.div_ceil(PANELS_TOGETHER))
+        }
+        _ => 1,
+    }
 }
 
 /// The number of tiles in a block.

@@ -94,13 +94,7 @@ impl Clamps<'_> {
     }
 
     /// A load of a vector as a gather, whose indices are clamped lane by lane: moving all of them would move those that are inside.
-    fn gathered(
-        &mut self,
-        access: &Access,
-        ty: Ty,
-        open: Unproved,
-        into: &mut Block,
-    ) -> Result<Inst, Unproved> {
+    fn gathered(&mut self, access: &Access, ty: Ty, open: Unproved, into: &mut Block) -> Result<Inst, Unproved> {
         let indices = Ty::vector(Elem::I64, ty.lanes);
         let lane = self.define(Inst::Iota, indices, into);
         let stride = self.define(Inst::Const(Const::I64(access.stride)), indices, into);
