@@ -9,6 +9,7 @@ use dlc_ir::{DType, Function, Graph, Loc, Node, Op, Scalar, ScalarOp, Symbol, Te
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
+use super::add_op;
 use super::ranges::{Range, ranges};
 
 /// Inserts a check for every `gather` and `scatter` whose indices are not known to be in range. A graph that has checks is
@@ -106,7 +107,7 @@ impl<'a> Checking<'a> {
         if known || none || !self.known.insert((indices, size)) {
             return;
         }
-        let value = push(&mut self.new, CheckIndex { size, by }, &[indices], node.loc);
+        let value = add_op(&mut self.new, CheckIndex { size, by }, &[indices], node.loc);
         self.checks.push(Check { value, argument: self.old.arg_index(old).map(|arg| (arg, size)) });
     }
 
@@ -163,21 +164,14 @@ fn tie(function: &mut Function, checks: Vec<Value>) {
         let ty = function.ty(value).clone();
         let loc = function.node(value.node).loc;
         let nan = Constant { value: Tensor::full(Type::scalar(ty.dtype), Scalar::Float(f64::NAN)) };
-        let nan = push(function, nan, &[], loc);
+        let nan = add_op(function, nan, &[], loc);
         let spread = Op::from(Broadcast { shape: ty.shape.clone(), axes: vec![] });
-        let (nan, holds) = (push(function, spread.clone(), &[nan], loc), push(function, spread, &[holds], loc));
-        function.results[i].value = push(function, ScalarOp::Select, &[holds, value, nan], loc);
+        let (nan, holds) = (add_op(function, spread.clone(), &[nan], loc), add_op(function, spread, &[holds], loc));
+        function.results[i].value = add_op(function, ScalarOp::Select, &[holds, value, nan], loc);
     }
 }
 
 /// The conjunction of all of these.
 fn all(function: &mut Function, values: impl Iterator<Item = Value>) -> Option<Value> {
-    values.reduce(|a, b| push(function, ScalarOp::And, &[a, b], Loc::NONE))
-}
-
-fn push(function: &mut Function, op: impl Into<Op>, operands: &[Value], loc: Loc) -> Value {
-    let op = op.into();
-    let types: Vec<Type> = operands.iter().map(|&v| function.ty(v).clone()).collect();
-    let types = op.infer(&types).expect("the operands fit");
-    Value { node: function.add_node(op, operands, types, loc), result: 0 }
+    values.reduce(|a, b| add_op(function, ScalarOp::And, &[a, b], Loc::NONE))
 }

@@ -12,10 +12,10 @@ use dlc_ir::{Function, FunctionKind, Graph, Loc, Op, Symbol, Type, Value};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::Context;
 use super::prepare::cut;
 use super::split::{Joined, Map, copy_ops, join};
 use super::weights::Weights;
+use super::{Context, add_op};
 use crate::cpu::{OperandOrder, Unit};
 use crate::nest::Statuses;
 use crate::options::PassOptions;
@@ -172,13 +172,13 @@ impl OperandOrder {
     fn apply(&self, function: &mut Function, value: Value, loc: Loc) -> Value {
         let ty = function.ty(value).clone();
         let split = reshape(function, value, ty.with_shape(self.sizes.clone()), loc);
-        add(function, self.transpose(), split, self.ordered(&ty), loc)
+        add_op(function, self.transpose(), &[split], loc)
     }
 
     /// The inverse permutation, to a tensor of type `ty`.
     fn undo(&self, function: &mut Function, value: Value, ty: &Type) -> Value {
         let perm = self.transpose().inverse();
-        let back = add(function, Transpose { perm }, value, ty.with_shape(self.sizes.clone()), Loc::NONE);
+        let back = add_op(function, Transpose { perm }, &[value], Loc::NONE);
         reshape(function, back, ty.clone(), Loc::NONE)
     }
 }
@@ -187,9 +187,5 @@ fn reshape(function: &mut Function, value: Value, ty: Type, loc: Loc) -> Value {
     if *function.ty(value) == ty {
         return value;
     }
-    add(function, Reshape { shape: ty.shape.clone() }, value, ty, loc)
-}
-
-fn add(function: &mut Function, op: impl Into<Op>, operand: Value, ty: Type, loc: Loc) -> Value {
-    Value { node: function.add_node(op.into(), &[operand], [ty], loc), result: 0 }
+    add_op(function, Reshape { shape: ty.shape }, &[value], loc)
 }

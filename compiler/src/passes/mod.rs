@@ -15,7 +15,7 @@ mod split;
 mod sums;
 mod weights;
 
-use dlc_ir::{Function, Graph};
+use dlc_ir::{Function, Graph, Loc, Op, Type, Value};
 
 use crate::cpu::KnownUnits;
 use crate::options::PassOptions;
@@ -149,4 +149,12 @@ pub fn optimize(graph: &Graph, options: &PassOptions) -> Optimized {
         graph = pass.run(&graph, &mut context);
     }
     Optimized { graph, provenance: context.provenance, stats: context.stats, units: context.units }
+}
+
+/// Adds an operator with one result to a function, with the type that follows from its operands, which fit.
+fn add_op(function: &mut Function, op: impl Into<Op>, operands: &[Value], loc: Loc) -> Value {
+    let op = op.into();
+    let types: Vec<Type> = operands.iter().map(|&v| function.ty(v).clone()).collect();
+    let types = op.infer(&types).expect("the operands fit");
+    Value { node: function.add_node(op, operands, types, loc), result: 0 }
 }

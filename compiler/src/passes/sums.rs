@@ -13,8 +13,8 @@ use dlc_ir::{Def, Function, FunctionKind, Graph, Loc, NodeId, Op, Scalar, Scalar
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 
-use super::Context;
 use super::canonicalize::uniform;
+use super::{Context, add_op};
 use crate::options::Math;
 use crate::provenance::{Provenance, RewriteStep};
 
@@ -121,7 +121,7 @@ impl<'a> Sums<'a> {
         let count = terms.len();
         let terms = self.merge_paddings(new, terms, node.loc);
         let terms = self.merge_products(new, terms, node.loc);
-        let add = |x, y| add(new, ScalarOp::Add.into(), &[x, y], node.types[0].clone(), node.loc);
+        let add = |x, y| add_op(new, ScalarOp::Add, &[x, y], node.loc);
         if terms.len() == count { None } else { terms.into_iter().map(|t| t.value).reduce(add) }
     }
 
@@ -220,8 +220,8 @@ impl<'a> Sums<'a> {
             let operand = |i: usize| products.iter().map(|t| new.node(t.value.node).operands[i]).collect::<Vec<_>>();
             let operands = [operand(0), operand(1)];
             let copied: usize = operands.iter().flatten().map(|&v| new.ty(v).shape.elements()).sum();
-            let ty = new.ty(products[0].value).clone();
-            if copied >= (products.len() - 1) * ty.shape.elements() {
+            let result = new.ty(products[0].value).shape.elements();
+            if copied >= (products.len() - 1) * result {
                 others.extend(products);
                 continue;
             }
@@ -229,7 +229,7 @@ impl<'a> Sums<'a> {
             let axes = joined_axes(dot).expect("what has a form is summed");
             let [lhs, rhs] = operands;
             let operands = [self.concat(new, lhs, axes[0], loc), self.concat(new, rhs, axes[1], loc)];
-            let value = add(new, dot.clone().into(), &operands, ty, loc);
+            let value = add_op(new, dot.clone(), &operands, loc);
             self.explain(value, "merge-products", loc, products.len());
             others.push(Term { value, sole: true });
         }
@@ -244,12 +244,7 @@ impl<'a> Sums<'a> {
         if let Some(&known) = self.concats.get(&key) {
             return known;
         }
-        let op: Op = Concat { axis }.into();
-        let types: Vec<Type> = key.0.iter().map(|&v| new.ty(v).clone()).collect();
-        let [ty] = &op.infer(&types).expect("the parts are equal on all other axes")[..] else {
-            unreachable!("a concatenation has one result")
-        };
-        let value = add(new, op, &key.0, ty.clone(), loc);
+        let value = add_op(new, Concat { axis }, &key.0, loc);
         self.concats.insert(key, value);
         value
     }
@@ -257,11 +252,6 @@ impl<'a> Sums<'a> {
     fn explain(&mut self, value: Value, rule: &'static str, from: Loc, terms: usize) {
         self.steps.insert(value.node, RewriteStep { rule, from, note: format!("{terms} terms") });
     }
-}
-
-/// Adds an operator with one result.
-fn add(f: &mut Function, op: Op, operands: &[Value], ty: Type, loc: Loc) -> Value {
-    values_of(f.add_node(op, operands, [ty], loc), 1)[0]
 }
 
 fn is_sum(op: &Op) -> bool {
@@ -283,13 +273,13 @@ fn padded(f: &mut Function, piece: &Piece, shape: &[usize], loc: Loc) -> Value {
     if piece.size == shape {
         return piece.value;
     }
-    let ty = f.ty(piece.value).clone();
-    let zero = Constant { value: Tensor::full(Type::scalar(ty.dtype), Scalar::Int(0).convert(ty.dtype)) };
-    let zero = add(f, zero.into(), &[], Type::scalar(ty.dtype), loc);
+    let dtype = f.ty(piece.value).dtype;
+    let zero = Constant { value: Tensor::full(Type::scalar(dtype), Scalar::zero(dtype)) };
+    let zero = add_op(f, zero, &[], loc);
     let low = piece.low.iter().map(|&n| n as i64).collect();
     let after = |axis: usize| (shape[axis] - piece.low[axis] - piece.size[axis]) as i64;
     let pad = Pad { low, high: (0..shape.len()).map(after).collect(), interior: vec![0; shape.len()] };
-    add(f, pad.into(), &[piece.value, zero], ty.with_shape(shape), loc)
+    add_op(f, pad, &[piece.value, zero], loc)
 }
 
 /// The form of a term that may be merged with others: a product that nothing else reads.
