@@ -170,12 +170,8 @@ pub fn contract(
                     OperandSource::Packed(side) => {
                         let panels = of_left.expect("A is packed");
                         let within = b.modulo(i, group as i64);
-                        if group > 1 {
-                            let is_first = b.compare(Compare::Eq, within, zero);
-                            b.when(is_first, |b| packing.group(b, panels, group, (row, rows_left), side));
-                        } else {
-                            packing.panel(b, panels, zero, (row, rows_left), side);
-                        }
+                        let is_first = b.compare(Compare::Eq, within, zero);
+                        b.when(is_first, |b| packing.panels(b, panels, (zero, group), (row, rows_left), side));
                         let k_stride = panels.pitch * panels.copies;
                         let base = b.mul_const(within, (panels.pitch * depth) as i64);
                         StridedView { buf: panels.buf, base, row_stride: panels.copies, k_stride }
@@ -215,9 +211,8 @@ pub fn contract(
 
 /// How many panels of A are packed at a time.
 fn panels_together(blocking: &Blocking, left: &OperandSource<'_>) -> usize {
-    let is_vector = blocking.copies == 1 && blocking.pitch() <= usize::from(Ty::MAX_LANES);
     match left {
-        OperandSource::Packed(side) if side.contiguous == Contiguous::Row && is_vector => {
+        OperandSource::Packed(side) if side.contiguous == Contiguous::Row && blocking.copies == 1 => {
             let panels = blocking.block.0 / blocking.tile.0;
             panels.div_ceil(panels.div_ceil(PANELS_TOGETHER))
         }

@@ -47,66 +47,36 @@ impl Packing {
             let panel = b.mul_const(first, self.depth as i64);
             let begin = b.add(row, first);
             if strip {
-                self.by_rows(b, to, panel, (begin, None), step, side);
+                self.by_rows(b, to, (panel, 1), (begin, None), step, side);
             } else {
                 let left = b.sub(height, first);
-                self.panel(b, to, panel, (begin, left), side);
+                self.panels(b, to, (panel, 1), (begin, left), side);
             }
         });
     }
 
-    /// Packs some panels of contiguous rows together, the first into position 0: the rows from `begin` on, of which `left` exist. Then
-    /// each cache line is loaded once, though it has rows of several panels.
-    pub fn group(
+    /// Packs `count` panels, of which several have contiguous rows, into position `panel`: the rows from `begin` on, of which `left` exist.
+    pub fn panels(
         &self,
         b: &mut KernelBuilder,
         to: Panels,
-        panels: usize,
+        (panel, count): (Val, usize),
         (begin, left): (Val, Val),
         side: &mut PackedOperand<'_>,
     ) {
-        let zero = b.index(0);
-        let whole = b.index(((panels - 1) * to.tile + to.pitch) as i64);
-        let full = b.compare(Compare::Ge, left, whole);
-        let mut each = |b: &mut KernelBuilder, left: Option<Val>| {
-            b.repeat(zero, self.length, 1, |b, k| {
-                let at = b.add(self.start, k);
-                let line = b.mul_const(k, to.pitch as i64);
-                for panel in 0..panels {
-                    let row = b.add_const(begin, (panel * to.tile) as i64);
-                    let active = left.map(|left| b.add_const(left, -((panel * to.tile) as i64)));
-                    let element = OperandElement { batch: self.batch, row, k: at };
-                    let rows = (side.load)(b, element, to.pitch as u8, active);
-                    let offset = b.add_const(line, (panel * to.pitch * self.depth) as i64);
-                    self.put(b, to, offset, rows);
-                }
-            });
-        };
-        b.when(full, |b| each(b, None));
-        let partial = b.compare(Compare::Lt, left, whole);
-        b.when(partial, |b| each(b, Some(left)));
-    }
-
-    /// Packs one panel into position `panel`: the rows from `begin` on, of which `left` exist.
-    pub fn panel(
-        &self,
-        b: &mut KernelBuilder,
-        to: Panels,
-        panel: Val,
-        (begin, left): (Val, Val),
-        side: &mut PackedOperand<'_>,
-    ) {
-        let whole = b.index(to.pitch as i64);
-        let count = b.binary(Binary::Min, left, whole);
+        // The last panel is read as wide as it is stored.
+        let whole = b.index(((count - 1) * to.tile + to.pitch) as i64);
         if side.contiguous == Contiguous::None {
-            self.rows(b, to, panel, begin, count, side);
-        } else if to.pitch == to.tile && to.size.is_multiple_of(to.tile) {
-            self.whole(b, to, panel, begin, None, side);
+            let rows = b.binary(Binary::Min, left, whole);
+            self.rows(b, to, panel, begin, rows, side);
+        } else if count == 1 && to.pitch == to.tile && to.size.is_multiple_of(to.tile) {
+            // Not of several: the last ones may be behind a block, hence behind the operand.
+            self.whole(b, to, (panel, count), begin, None, side);
         } else {
             let full = b.compare(Compare::Ge, left, whole);
-            b.when(full, |b| self.whole(b, to, panel, begin, None, side));
+            b.when(full, |b| self.whole(b, to, (panel, count), begin, None, side));
             let partial = b.compare(Compare::Lt, left, whole);
-            b.when(partial, |b| self.whole(b, to, panel, begin, Some(left), side));
+            b.when(partial, |b| self.whole(b, to, (panel, count), begin, Some(left), side));
         }
     }
 
@@ -117,19 +87,19 @@ impl Packing {
         b.store(to.buf, offset, value);
     }
 
-    /// All rows of a panel, of which only some may exist: what is packed for the others is a number or another, since their results
+    /// All rows of panels, of which only some may exist: what is packed for the others is a number or another, since their results
     /// are not used.
     fn whole(
         &self,
         b: &mut KernelBuilder,
         to: Panels,
-        panel: Val,
+        (panel, count): (Val, usize),
         begin: Val,
         left: Option<Val>,
         side: &mut PackedOperand<'_>,
     ) {
         if side.contiguous == Contiguous::Row {
-            return self.by_rows(b, to, panel, (begin, left), to.pitch, side);
+            return self.by_rows(b, to, (panel, count), (begin, left), to.pitch, side);
         }
         let last = b.index(to.size as i64 - 1);
         // Squares with as many rows and columns as a register has lanes, or as the panel has; the remainder of k one by one.
@@ -171,44 +141,40 @@ impl Packing {
         }
     }
 
-    /// Vectors of `count` rows, which may span several panels, for one k after the other.
+    /// Vectors of `width` rows of each of `count` panels, one k after the other: each cache line is loaded once, though it has rows of
+    /// several panels. The rows of one may also span those behind it.
     fn by_rows(
         &self,
         b: &mut KernelBuilder,
         to: Panels,
-        panel: Val,
+        (panel, count): (Val, usize),
         (begin, left): (Val, Option<Val>),
-        count: usize,
+        width: usize,
         side: &mut PackedOperand<'_>,
     ) {
         let zero = b.index(0);
+        let reach = (count - 1) * to.tile + width;
         let actives: Vec<Option<Val>> =
-            (0..count).map(|done| left.map(|left| b.add_const(left, -(done as i64)))).collect();
+            (0..reach).map(|done| left.map(|left| b.add_const(left, -(done as i64)))).collect();
         b.repeat(zero, self.length, 1, |b, k| {
             let line = b.mul_const(k, to.pitch as i64);
             let line = b.add(panel, line);
             let at = b.add(self.start, k);
-            let mut done = 0;
-            while done < count {
-                let lanes = 1 << (count - done).ilog2().min(4);
-                let row = b.add_const(begin, done as i64);
-                let element = OperandElement { batch: self.batch, row, k: at };
-                let mut parts = vec![(side.load)(b, element, lanes as u8, actives[done])];
-                while usize::from(b.ty(parts[0]).lanes) > to.pitch {
-                    parts = parts.into_iter().flat_map(|x| [b.half(x, false), b.half(x, true)]).collect();
-                }
-                if to.copies > 1 {
-                    let mut lanes = vec![];
-                    for x in parts {
-                        lanes.extend((0..b.ty(x).lanes).map(|lane| b.lane(x, lane)));
+            for nth in 0..count {
+                let line = b.add_const(line, (nth * to.pitch * self.depth) as i64);
+                let first = nth * to.tile;
+                let mut done = 0;
+                while done < width {
+                    let lanes = 1 << (width - done).ilog2().min(4);
+                    let row = b.add_const(begin, (first + done) as i64);
+                    let element = OperandElement { batch: self.batch, row, k: at };
+                    let vector = (side.load)(b, element, lanes as u8, actives[first + done]);
+                    for part in stored_parts(b, to, vector) {
+                        let (behind, within) = (done / to.pitch, done % to.pitch);
+                        let offset = b.add_const(line, (behind * to.pitch * self.depth + within) as i64);
+                        self.put(b, to, offset, part);
+                        done += usize::from(b.ty(part).lanes);
                     }
-                    parts = lanes;
-                }
-                for part in parts {
-                    let (nth, within) = (done / to.pitch, done % to.pitch);
-                    let offset = b.add_const(line, (nth * to.pitch * self.depth + within) as i64);
-                    self.put(b, to, offset, part);
-                    done += usize::from(b.ty(part).lanes);
                 }
             }
         });
@@ -264,4 +230,20 @@ impl Packing {
             });
         });
     }
+}
+
+/// A vector of rows in the parts that are stored: no wider than a panel, or single elements if these are replicated.
+fn stored_parts(b: &mut KernelBuilder, to: Panels, vector: Val) -> Vec<Val> {
+    let mut parts = vec![vector];
+    while usize::from(b.ty(parts[0]).lanes) > to.pitch {
+        parts = parts.into_iter().flat_map(|x| [b.half(x, false), b.half(x, true)]).collect();
+    }
+    if to.copies == 1 {
+        return parts;
+    }
+    let mut elements = vec![];
+    for x in parts {
+        elements.extend((0..b.ty(x).lanes).map(|lane| b.lane(x, lane)));
+    }
+    elements
 }
