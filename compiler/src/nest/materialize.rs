@@ -56,16 +56,16 @@ pub(crate) fn materialize(
         }
     }
     // A kept predicate guards the reads of what depends on all of its axes.
-    let guards = |factor: ExprId| {
-        let is_guard = |p: &&Predicate| p.index().axes().into_iter().all(|a| depends(&nests.exprs, factor, a));
-        kept.iter().filter(is_guard).cloned().collect::<Vec<_>>()
+    let guards = |f: usize| {
+        let is_guard = |p: &&Predicate| p.index().axes().into_iter().all(|a| depends(&nests.exprs, new[f], a));
+        kept.iter().filter(|p| is_outside[f] && is_guard(p)).cloned().collect::<Vec<_>>()
     };
-    let kept_guards: Vec<Vec<Predicate>> = new.iter().map(|&factor| guards(factor)).collect();
+    let kept_guards: Vec<Vec<Predicate>> = (0..new.len()).map(guards).collect();
     let inside = |f: usize| !is_outside[f] || !conditions[f].is_empty() || !kept_guards[f].is_empty();
     if !(0..new.len()).all(inside) {
         return before;
     }
-    for (i, (factor, conditions)) in new.iter_mut().zip(conditions).enumerate() {
+    for ((factor, conditions), bounds) in new.iter_mut().zip(conditions).zip(kept_guards) {
         let zero = nests.exprs.constant(dtype, Scalar::zero(dtype));
         let guarded = nests.exprs.choose(conditions, *factor, zero, &extents);
         let is_guarded = guarded != *factor;
@@ -74,7 +74,6 @@ pub(crate) fn materialize(
             continue;
         }
         // Where it is stored without the nest's loops around it, it has their bounds itself.
-        let bounds = if is_outside[i] { kept_guards[i].clone() } else { vec![] };
         let bounded = nests.exprs.choose(bounds, guarded, zero, &extents);
         match temporary(bounded, nest, &kept, pays, nests) {
             Some((made, read)) => {
